@@ -1,0 +1,1 @@
+//! The anchored schedule: replaying one, recording one.

@@ -1,0 +1,1 @@
+//! Strategies that turn a schedule into choices.
