@@ -1,0 +1,273 @@
+//! The flat file: a byte vector and a size, which is all a file means to those who read it.
+//!
+//! Caching, writeback, reclaim and allocation never change what a file contains. So whatever a target did
+//! inside, its answers must be the answers of this vector. With one user lane that holds exactly; with several,
+//! lanes write disjoint bytes ([`Ownership`]) and each lane is held to the bytes that only it may change.
+//!
+//! Answers that differ from the plain one and are right nonetheless stand in one table, [`PERMITTED`].
+
+mod blame;
+mod permitted;
+
+pub use permitted::{PERMITTED, Permitted};
+
+use crate::fill::fill_written;
+use crate::geometry::Geometry;
+use crate::op::{Effect, Op, OpId, OpKind};
+use crate::outcome::{Class, Divergence, Errno, Outcome};
+use crate::ownership::Ownership;
+use std::ops::Range;
+
+/// What a file must contain, one completed operation after the other.
+pub struct FlatFile {
+    /// The file's content; its length is the file's size.
+    content: Vec<u8>,
+    /// Bytes past the end of file that a mapping stored to, all in the last page. mmap(2) leaves open what a
+    /// load finds there; the file itself must never show them.
+    polluted: Range<u64>,
+    /// Page size of the target's mappings, bytes.
+    page: u64,
+    geometry: Geometry,
+    lanes: usize,
+    rules: Ownership,
+    /// What changed the file, in order of completion, so that a wrong byte's writer can be named.
+    history: Vec<(OpId, Op)>,
+}
+
+/// How many operations the history names at least. Twice as many are kept before the older half is dropped.
+const HISTORY: usize = 1 << 16;
+
+impl FlatFile {
+    /// The file a program starts with: [`Geometry::floor`] bytes, all of them a hole. `page` is the page size of
+    /// the target's mappings ([`crate::Target::page_size`]), in bytes.
+    pub fn new(geometry: &Geometry, lanes: usize, page: u64) -> FlatFile {
+        let mut file = FlatFile {
+            content: Vec::with_capacity(geometry.file_limit as usize),
+            polluted: 0..0,
+            page,
+            geometry: *geometry,
+            lanes,
+            rules: Ownership::new(geometry, lanes),
+            history: Vec::new(),
+        };
+        file.reset(geometry, lanes, page);
+        file
+    }
+
+    /// As [`FlatFile::new`], keeping the memory.
+    pub fn reset(&mut self, geometry: &Geometry, lanes: usize, page: u64) {
+        self.content.clear();
+        self.content.resize(geometry.floor as usize, 0);
+        self.polluted = 0..0;
+        self.page = page;
+        self.geometry = *geometry;
+        self.lanes = lanes;
+        self.rules = Ownership::new(geometry, lanes);
+        self.history.clear();
+    }
+
+    /// The size of the file in bytes.
+    pub fn size(&self) -> u64 {
+        self.content.len() as u64
+    }
+
+    /// What the file contains, from its first byte to its last.
+    pub fn bytes(&self) -> &[u8] {
+        &self.content
+    }
+
+    /// Judges the answer to one operation and lets the operation take effect. To be called when it completes.
+    ///
+    /// `buf` holds what a read found; only as many bytes as `outcome` counts are looked at. The error is a
+    /// divergence of class content (wrong bytes), size (wrong count or position) or errno; after one the flat
+    /// file is of no further use.
+    pub fn apply(&mut self, id: OpId, op: &Op, outcome: Outcome, buf: &[u8]) -> Result<(), Divergence> {
+        if matches!(outcome, Outcome::Unsupported(_)) {
+            return Ok(());
+        }
+        if outcome != self.plain_answer(op) && !permitted::is_permitted(self, id.lane, op, outcome) {
+            return Err(self.wrong_answer(id, op, outcome));
+        }
+        match op.kind.info().effect {
+            Effect::Read => self.compare_read(id, op, outcome, buf)?,
+            Effect::Write | Effect::Size => self.change(id, op, outcome),
+            Effect::Neutral => {}
+        }
+        Ok(())
+    }
+
+    /// Compares a read of the whole file at rest, when no operation is running: its `size` and all its bytes.
+    pub fn check_whole(&self, size: u64, content: &[u8]) -> Result<(), Divergence> {
+        if size != self.size() || content.len() as u64 != size {
+            let detail = format!(
+                "at rest: the file must have {} bytes, it has {size} and {} could be read",
+                self.size(),
+                content.len()
+            );
+            return Err(Divergence { class: Class::Size, op: None, offset: Some(size.min(self.size())), detail });
+        }
+        if content == self.content {
+            return Ok(());
+        }
+        Err(self.wrong_bytes(None, "at rest", 0, &self.content, content))
+    }
+
+    /// What a file system that keeps no holes answers, with nobody else at work on the file.
+    fn plain_answer(&self, op: &Op) -> Outcome {
+        let size = self.size();
+        let transfer = |n: u64| Outcome::Bytes(n.min(op.len));
+        match op.kind {
+            OpKind::Read | OpKind::DirectRead => transfer(size.saturating_sub(op.off)),
+            OpKind::Write | OpKind::DirectWrite => Outcome::Bytes(op.len),
+            OpKind::WriteFault if op.readable == 0 => Outcome::Errno(Errno::EFAULT),
+            OpKind::WriteFault => transfer(op.readable),
+            OpKind::MapRead | OpKind::MapWrite => {
+                let reach = size.next_multiple_of(self.page).saturating_sub(op.off);
+                if op.len <= reach { Outcome::Bytes(op.len) } else { Outcome::Sigbus(reach) }
+            }
+            OpKind::SeekData | OpKind::SeekHole if op.off >= size => Outcome::Errno(Errno::ENXIO),
+            OpKind::SeekData => Outcome::Position(op.off),
+            OpKind::SeekHole | OpKind::Stat => Outcome::Position(size),
+            OpKind::Msync
+            | OpKind::Truncate
+            | OpKind::Fallocate
+            | OpKind::KeepSize
+            | OpKind::Punch
+            | OpKind::ZeroRange
+            | OpKind::Fsync
+            | OpKind::Fdatasync
+            | OpKind::SyncRange
+            | OpKind::DontNeed
+            | OpKind::Reopen
+            | OpKind::Writeback
+            | OpKind::EndIo
+            | OpKind::Evict => Outcome::Done,
+        }
+    }
+
+    /// Lets a judged write or change of size take effect.
+    fn change(&mut self, id: OpId, op: &Op, outcome: Outcome) {
+        let count = match outcome {
+            Outcome::Bytes(n) | Outcome::Sigbus(n) => n,
+            Outcome::Done => op.len,
+            // It failed, as it had to, and changed nothing.
+            Outcome::Errno(_) | Outcome::Position(_) | Outcome::Unsupported(_) => return,
+        };
+        if self.history.len() == 2 * HISTORY {
+            self.history.drain(..HISTORY);
+        }
+        self.history.push((id, *op));
+        let end = op.off + count;
+        match op.kind {
+            OpKind::Truncate => self.resize(op.off),
+            OpKind::MapWrite => {
+                self.fill(id, op.off..end.min(self.size()));
+                self.pollute(op.off.max(self.size())..end);
+            }
+            OpKind::Punch => self.zero(op.off..end.min(self.size())),
+            OpKind::ZeroRange => {
+                self.zero(op.off..end.min(self.size()));
+                self.grow(end);
+            }
+            OpKind::Fallocate => self.grow(end),
+            _ => {
+                self.grow(end);
+                self.fill(id, op.off..end);
+            }
+        }
+    }
+
+    fn fill(&mut self, id: OpId, range: Range<u64>) {
+        if !range.is_empty() {
+            fill_written(&mut self.content[range.start as usize..range.end as usize], id, range.start);
+        }
+    }
+
+    fn zero(&mut self, range: Range<u64>) {
+        if !range.is_empty() {
+            self.content[range.start as usize..range.end as usize].fill(0);
+        }
+    }
+
+    fn pollute(&mut self, range: Range<u64>) {
+        if range.is_empty() {
+            return;
+        }
+        if self.polluted.is_empty() {
+            self.polluted = range;
+        } else {
+            self.polluted = self.polluted.start.min(range.start)..self.polluted.end.max(range.end);
+        }
+    }
+
+    fn grow(&mut self, size: u64) {
+        if size > self.size() {
+            self.resize(size);
+        }
+    }
+
+    /// Sets the size. Cutting a file zeroes the rest of its last page, and another last page is a fresh one;
+    /// only growth inside the page leaves stores beyond the new end where they are.
+    fn resize(&mut self, size: u64) {
+        if size < self.size() {
+            self.polluted = 0..0;
+        } else {
+            self.polluted.start = self.polluted.start.max(size);
+        }
+        self.content.resize(size as usize, 0);
+    }
+
+    /// Whether only `lane` changes the size, so that it knows how much it must read.
+    fn knows_size(&self, lane: u8) -> bool {
+        self.lanes <= 1 || self.rules.owns_size(lane)
+    }
+
+    /// The parts of `range` that only `lane` may change, hence where it knows every byte.
+    fn known(&self, lane: u8, range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+        let mut at = range.start;
+        std::iter::from_fn(move || {
+            while at < range.end {
+                let run = if self.lanes <= 1 { range.clone() } else { self.rules.run(at) };
+                let part = at..run.end.max(at + 1).min(range.end);
+                at = part.end;
+                if self.lanes <= 1 || self.rules.owner(part.start) == lane {
+                    return Some(part);
+                }
+            }
+            None
+        })
+    }
+
+    /// Compares what a read brought, wherever the reader can know what it must be.
+    fn compare_read(&self, id: OpId, op: &Op, outcome: Outcome, buf: &[u8]) -> Result<(), Divergence> {
+        let (Outcome::Bytes(count) | Outcome::Sigbus(count)) = outcome else { return Ok(()) };
+        let Some(found) = buf.get(..count as usize) else {
+            let detail = format!("{op}: the target counted {count} bytes and handed over {}", buf.len());
+            return Err(Divergence { class: Class::Size, op: Some(id), offset: Some(op.off), detail });
+        };
+        let end = op.off + count;
+        // Another lane's size may have been larger when the bytes were read: past the floor it knows nothing.
+        let file_end = if self.knows_size(id.lane) { self.size() } else { self.geometry.floor };
+        for part in self.known(id.lane, op.off..end.min(file_end)) {
+            let expected = &self.content[part.start as usize..part.end as usize];
+            let found = &found[(part.start - op.off) as usize..(part.end - op.off) as usize];
+            if expected != found {
+                return Err(self.wrong_bytes(Some(id), &op.to_string(), part.start, expected, found));
+            }
+        }
+        if end > file_end && self.knows_size(id.lane) {
+            self.compare_tail(id, op, file_end.max(op.off), found)?;
+        }
+        Ok(())
+    }
+
+    /// A load past the end of file, inside the last page, finds zeros unless somebody stored there.
+    fn compare_tail(&self, id: OpId, op: &Op, from: u64, found: &[u8]) -> Result<(), Divergence> {
+        let tail = &found[(from - op.off) as usize..];
+        let stray = (from..).zip(tail).find(|(at, byte)| **byte != 0 && !self.polluted.contains(at));
+        let Some((at, _)) = stray else { return Ok(()) };
+        let found = &tail[(at - from) as usize..];
+        let what = format!("{op}, past the end of file at {}", self.size());
+        Err(self.wrong_bytes(Some(id), &what, at, &vec![0; found.len()], found))
+    }
+}
