@@ -1,0 +1,101 @@
+//! Programs from bytes and back.
+//!
+//! The decoder is total: any bytes are a valid program, missing ones read as zero. It is the only way from
+//! bytes to programs, shared by libFuzzer, bolero and `--seed`. A small change of the bytes is a small change of
+//! the program, and the encoder is its inverse, so a text reproducer becomes corpus bytes and back.
+//!
+//! ```text
+//! header | swarm seed (4) | schedule | operation | operation | ... until the bytes end
+//! ```
+//!
+//! An operation is two bytes, which one and in which lane, and then its operands: in full, which is what the
+//! encoder writes, or as a step from something that matters (a boundary of block, page or folio, the end of the
+//! file, a range touched before), which is what makes random bytes interesting.
+
+mod fit;
+mod header;
+mod operand;
+mod schedule;
+mod stream;
+mod swarm;
+
+pub use header::{HEADER_LEN, Profile, constrain};
+pub use schedule::Strategy;
+
+use crate::program::{Exclusive, Program};
+use arbitrary::{Arbitrary, Unstructured};
+use fit::Fit;
+use lanes::Schedule;
+use operand::Operands;
+use oracle::{Geometry, Op, OpKind};
+use stream::{Input, Output};
+use swarm::Swarm;
+
+/// The program these bytes stand for. Valid whatever they are.
+pub fn decode(bytes: &[u8]) -> Program {
+    let geometry = header::EMPTY;
+    let mut program = Program { geometry, lanes: Vec::new(), schedule: Schedule::default() };
+    decode_into(bytes, &mut program);
+    program
+}
+
+/// As [`decode`], keeping the memory of `program`.
+pub fn decode_into(bytes: &[u8], program: &mut Program) {
+    let mut input = Input::new(bytes);
+    let (geometry, lanes) = header::decode(&mut input);
+    program.geometry = geometry;
+    program.lanes.resize_with(lanes, Vec::new);
+    program.lanes.iter_mut().for_each(Vec::clear);
+    let swarm = Swarm::new(input.word());
+    program.schedule = schedule::decode(&mut input);
+    decode_ops(&mut input, &geometry, &swarm, &mut program.lanes);
+}
+
+fn decode_ops(input: &mut Input<'_>, geometry: &Geometry, swarm: &Swarm, lanes: &mut [Vec<Op>]) {
+    let fit = Fit::new(geometry, lanes.len());
+    let mut operands = Operands::new(geometry, swarm.window_pages());
+    let mut exclusive = Exclusive::new(lanes.len());
+    while !input.is_empty() {
+        let kind = swarm.kind(input.byte());
+        let form = input.byte();
+        let raw = operands.decode(input, kind, form >> 3);
+        // Only lane 0 changes the size.
+        let lane = if raw.kind == OpKind::Truncate { 0 } else { form & 7 } % lanes.len() as u8;
+        let mut op = fit.fit(lane, raw);
+        if !exclusive.admits(op.kind) {
+            // The buffered write has the same range and fits wherever these two do.
+            op.kind = OpKind::Write;
+        }
+        operands.note(&op);
+        lanes[lane as usize].push(op);
+    }
+}
+
+/// Bytes that decode to this program, for every valid program.
+pub fn encode(program: &Program) -> Vec<u8> {
+    let mut output = Output::new();
+    header::encode(&mut output, &program.geometry, program.lanes.len());
+    output.word(Swarm::PLAIN);
+    schedule::encode(&mut output, &program.schedule);
+    for (id, op) in program.ops() {
+        output.byte(op.kind as u8);
+        output.byte(operand::IN_FULL << 3 | id.lane);
+        operand::encode(&mut output, op);
+    }
+    output.finish()
+}
+
+impl<'a> Arbitrary<'a> for Program {
+    fn arbitrary(input: &mut Unstructured<'a>) -> arbitrary::Result<Program> {
+        let rest = input.len();
+        input.bytes(rest).map(decode)
+    }
+
+    fn arbitrary_take_rest(input: Unstructured<'a>) -> arbitrary::Result<Program> {
+        Ok(decode(input.take_rest()))
+    }
+
+    fn try_size_hint(_: usize) -> Result<(usize, Option<usize>), arbitrary::MaxRecursionReached> {
+        Ok((HEADER_LEN, None))
+    }
+}

@@ -1,0 +1,201 @@
+//! The sizes, as bytes.
+//!
+//! Four bytes choose from small tables of what is worth trying. The first value 255 announces the explicit
+//! form, which has every valid geometry.
+
+use super::stream::{Input, Output};
+use crate::program::MAX_FILE_LIMIT;
+use faults::Needs;
+use oracle::{Flavour, Geometry};
+
+/// Bytes of the table form.
+pub const HEADER_LEN: usize = 4;
+
+const EXPLICIT: u8 = 255;
+
+/// Page sizes, by the low half of byte 0. Small pages make short copies, hence fast executions.
+const PAGES: [u32; 16] = [256, 256, 256, 256, 256, 256, 256, 256, 256, 256, 256, 512, 512, 512, 1024, 4096];
+/// The block is the page shifted right by so much, by the high half of byte 0.
+const BLOCK_SHIFTS: [i8; 16] = [2, 0, 2, 0, 2, 0, 2, 0, 1, 3, 2, 0, 1, 3, -1, -2];
+/// Byte 1: largest folio order (3 bits), memory limit in pages (3 bits), flavour (2 bits).
+const ORDERS: [u8; 8] = [0, 0, 0, 0, 1, 2, 2, 3];
+const MEMORY: [u16; 8] = [0, 0, 0, 0, 0, 4, 8, 16];
+const FLAVOURS: [Flavour; 4] = [Flavour::Xfs, Flavour::Ext4, Flavour::Xfs58, Flavour::Xfs];
+/// Byte 2: file limit in pages, lanes.
+const LIMITS: [u32; 16] = [4, 8, 8, 8, 12, 12, 12, 16, 16, 16, 16, 16, 24, 24, 32, 64];
+const LANES: [usize; 16] = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 3];
+
+/// What programs are wanted.
+#[derive(Clone, Copy, Debug)]
+pub enum Profile {
+    /// Any program for the model that has what a fault needs.
+    Model(Needs),
+    /// Programs for a mounted file system: 4 KiB pages, the usual block sizes, 256 KiB of file, one lane.
+    Kernel,
+}
+
+impl Profile {
+    /// Any program for the model.
+    pub const ANY: Profile =
+        Profile::Model(Needs { flavours: &[], small_blocks: false, large_folios: false, lanes: 1 });
+}
+
+/// A geometry to be overwritten: the smallest there is.
+pub(super) const EMPTY: Geometry = Geometry {
+    page: 256,
+    block: 256,
+    max_order: 0,
+    memory_pages: 0,
+    flavour: Flavour::Xfs,
+    file_limit: 256,
+    floor: 0,
+    stripe: 0,
+};
+
+/// Changes as little of a header in table form as it takes to fit the profile.
+pub fn constrain(header: &mut [u8; HEADER_LEN], profile: &Profile) {
+    let [sizes, cache, extent, _] = header;
+    if *sizes == EXPLICIT {
+        *sizes = 0;
+    }
+    match profile {
+        Profile::Kernel => {
+            *sizes = advance(*sizes >> 4, 4, |n| [0, 2, 3].contains(&BLOCK_SHIFTS[n])) << 4 | 15;
+            *cache = 0;
+            *extent = 15;
+        }
+        Profile::Model(needs) => {
+            let blocks = |n: usize| !needs.small_blocks || BLOCK_SHIFTS[n] > 0;
+            *sizes = advance(*sizes >> 4, 4, blocks) << 4 | *sizes & 15;
+            let order = advance(*cache & 7, 3, |n| !needs.large_folios || ORDERS[n] > 0);
+            let flavour =
+                advance(*cache >> 6, 2, |n| needs.flavours.is_empty() || needs.flavours.contains(&FLAVOURS[n].name()));
+            *cache = flavour << 6 | *cache & 0x38 | order;
+            *extent = advance(*extent >> 4, 4, |n| LANES[n] >= needs.lanes as usize) << 4 | *extent & 15;
+        }
+    }
+}
+
+/// The first of `n`, `n + 1`, and so on, round after round of `bits` bits, that will do; `n` if none does.
+fn advance(n: u8, bits: u8, will_do: impl Fn(usize) -> bool) -> u8 {
+    let round = 1 << bits;
+    (0..round).map(|step| (n + step) % round).find(|n| will_do(*n as usize)).unwrap_or(n)
+}
+
+pub(super) fn decode(input: &mut Input<'_>) -> (Geometry, usize) {
+    let sizes = input.byte();
+    if sizes == EXPLICIT {
+        return decode_explicit(input);
+    }
+    let (cache, extent, share) = (input.byte(), input.byte(), input.byte());
+    let page = PAGES[(sizes & 15) as usize];
+    let shift = BLOCK_SHIFTS[(sizes >> 4) as usize];
+    let block = if shift < 0 { page << -shift } else { page >> shift };
+    let lanes = LANES[(extent >> 4) as usize];
+    let mut geometry = Geometry {
+        page,
+        block,
+        flavour: FLAVOURS[(cache >> 6) as usize],
+        // A multiple of the block too: blocks have at most four pages, and all limits are multiples of four.
+        file_limit: u64::from(page * LIMITS[(extent & 15) as usize]),
+        ..EMPTY
+    };
+    geometry.max_order = ORDERS[(cache & 7) as usize].max(geometry.min_order());
+    let memory = MEMORY[(cache >> 3 & 7) as usize];
+    // A few of the smallest folios must fit.
+    geometry.memory_pages = if memory > 0 { memory.max(4 << geometry.min_order()) } else { 0 };
+    if lanes > 1 {
+        share_out(&mut geometry, share);
+    }
+    (geometry, lanes)
+}
+
+/// How lanes share the file: floor (3 bits of pages), stripe (3 bits), and where in its block the floor lies.
+fn share_out(geometry: &mut Geometry, share: u8) {
+    let (page, block, sector) = (geometry.page, geometry.block, geometry.sector());
+    let floor = u64::from(page) * (1 + u64::from(share & 7));
+    let odd = [0, 0, u64::from(block.min(page) / 2), 1][(share >> 6) as usize];
+    geometry.floor = floor.min(geometry.file_limit) - odd;
+    let stripes = [sector, 2 * sector, block, block, page, page, 2 * page, page / 2];
+    geometry.stripe = stripes[(share >> 3 & 7) as usize].max(sector);
+}
+
+fn decode_explicit(input: &mut Input<'_>) -> (Geometry, usize) {
+    let page = 128u32 << (input.byte() % 10);
+    let block = (32u32 << (input.byte() % 12)).clamp(32.max(page / 32), 65536.min(page * 16));
+    let mut geometry = Geometry { page, block, ..EMPTY };
+    geometry.max_order = input.byte().clamp(geometry.min_order(), 6);
+    geometry.memory_pages = input.number() as u16;
+    geometry.flavour = Flavour::ALL[input.byte() as usize % Flavour::ALL.len()];
+    let unit = u64::from(page.max(block));
+    geometry.file_limit = unit * (1 + input.number() % (MAX_FILE_LIMIT / unit));
+    let lanes = 1 + (input.byte() % 7) as usize;
+    let (floor, stripe) = (input.number(), input.number());
+    if lanes > 1 {
+        let sector = u64::from(geometry.sector());
+        geometry.floor = 1 + floor % geometry.file_limit;
+        geometry.stripe = (sector * (1 + stripe % (u64::from(u32::MAX) / sector))) as u32;
+    }
+    (geometry, lanes)
+}
+
+/// Writes the explicit form.
+pub(super) fn encode(output: &mut Output, geometry: &Geometry, lanes: usize) {
+    let Geometry { page, block, max_order, memory_pages, flavour, file_limit, floor, stripe } = *geometry;
+    let flavour = Flavour::ALL.iter().position(|f| *f == flavour).unwrap_or(0);
+    output.byte(EXPLICIT);
+    output.byte(page.trailing_zeros() as u8 - 7);
+    output.byte(block.trailing_zeros() as u8 - 5);
+    output.byte(max_order);
+    output.number(u64::from(memory_pages));
+    output.byte(flavour as u8);
+    output.number(file_limit / u64::from(page.max(block)) - 1);
+    output.byte(lanes as u8 - 1);
+    output.number(floor.saturating_sub(1));
+    output.number(u64::from(stripe / geometry.sector()).saturating_sub(1));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::check_geometry;
+    use faults::FAULTS;
+
+    fn every_table_header() -> impl Iterator<Item = [u8; HEADER_LEN]> {
+        let all = |n: u32| [n as u8, (n >> 8) as u8, (n >> 16) as u8, (n.wrapping_mul(0x9e37_79b9) >> 24) as u8];
+        (0..1u32 << 24).step_by(37).map(all).filter(|header| header[0] != EXPLICIT)
+    }
+
+    #[test]
+    fn every_header_is_a_valid_geometry() {
+        for header in every_table_header() {
+            let (geometry, lanes) = decode(&mut Input::new(&header));
+            assert_eq!(check_geometry(&geometry, lanes), Ok(()), "{header:?} {geometry:?} {lanes} lanes");
+        }
+    }
+
+    #[test]
+    fn a_constrained_header_has_what_the_fault_needs() {
+        for row in FAULTS {
+            for mut header in every_table_header().step_by(101) {
+                constrain(&mut header, &Profile::Model(row.needs));
+                let (geometry, lanes) = decode(&mut Input::new(&header));
+                let Needs { flavours, small_blocks, large_folios, lanes: least } = row.needs;
+                assert!(flavours.is_empty() || flavours.contains(&geometry.flavour.name()), "{}", row.id);
+                assert!(!small_blocks || geometry.block < geometry.page, "{}", row.id);
+                assert!(!large_folios || geometry.max_order > 0, "{}", row.id);
+                assert!(lanes >= least as usize, "{}", row.id);
+            }
+        }
+    }
+
+    #[test]
+    fn the_kernel_profile_fixes_what_a_kernel_fixes() {
+        for mut header in every_table_header().step_by(101) {
+            constrain(&mut header, &Profile::Kernel);
+            let (geometry, lanes) = decode(&mut Input::new(&header));
+            assert_eq!((geometry.page, geometry.file_limit, lanes), (4096, 256 << 10, 1));
+            assert!([512, 1024, 4096].contains(&geometry.block));
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! A program: everything that decides a run.
+
+use lanes::{Action, Anchor, LaneId, Schedule};
+use oracle::{Geometry, Op, OpId, OpKind, Ownership, Shape};
+use std::fmt;
+
+/// Sizes, operations, and who runs when. The same program means the same on every target: nothing in it
+/// depends on what a target answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// The sizes it runs under.
+    pub geometry: Geometry,
+    /// The operations of each user lane, 1 to 7 lanes. A lane may be empty.
+    pub lanes: Vec<Vec<Op>>,
+    /// Who runs when. Targets that cannot be scheduled ignore it.
+    pub schedule: Schedule,
+}
+
+/// Largest [`Geometry::file_limit`] of a program, in bytes: file and flat file are held in memory.
+pub const MAX_FILE_LIMIT: u64 = 16 << 20;
+
+/// Why a program is not one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalid {
+    /// The operation at fault; none if it is the geometry, the number of lanes or the schedule.
+    pub op: Option<OpId>,
+    /// The rule it breaks.
+    pub rule: &'static str,
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.op {
+            Some(op) => write!(f, "operation {op}: {}", self.rule),
+            None => f.write_str(self.rule),
+        }
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+impl Program {
+    /// The program's operations with their names, lane by lane.
+    pub fn ops(&self) -> impl Iterator<Item = (OpId, &Op)> {
+        self.lanes.iter().enumerate().flat_map(|(lane, ops)| {
+            ops.iter().enumerate().map(move |(index, op)| (OpId { lane: lane as u8, index: index as u32 }, op))
+        })
+    }
+
+    /// How many operations it has.
+    pub fn op_count(&self) -> usize {
+        self.lanes.iter().map(Vec::len).sum()
+    }
+
+    /// Checks every rule a runnable program keeps, and names the first one broken.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        let whole = |rule| Invalid { op: None, rule };
+        check_geometry(&self.geometry, self.lanes.len()).map_err(whole)?;
+        check_schedule(&self.schedule).map_err(whole)?;
+        let rules = Ownership::new(&self.geometry, self.lanes.len());
+        let mut exclusive = Exclusive::new(self.lanes.len());
+        for (id, op) in self.ops() {
+            check_op(&self.geometry, &rules, id.lane, op).map_err(|rule| Invalid { op: Some(id), rule })?;
+            if !exclusive.admits(op.kind) {
+                return Err(Invalid { op: Some(id), rule: Exclusive::RULE });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Direct writes and mapped stores exclude each other in a program with several lanes.
+///
+/// No kernel promises coherence between a direct write and another thread's store through a mapping of the
+/// same page, so the flat file would have no answer. Either of them beside buffered writes has one, and with
+/// one lane so have both.
+#[derive(Clone, Copy, Debug)]
+pub struct Exclusive {
+    lanes: usize,
+    seen: Option<OpKind>,
+}
+
+impl Exclusive {
+    /// The sentence that says what is wrong.
+    pub const RULE: &str = "with several lanes a program may use mapwrite or dwrite, not both";
+
+    /// The rule for a program of `lanes` lanes, before its first operation.
+    pub fn new(lanes: usize) -> Exclusive {
+        Exclusive { lanes, seen: None }
+    }
+
+    /// Whether the program may go on with an operation of this kind.
+    pub fn admits(&mut self, kind: OpKind) -> bool {
+        if self.lanes < 2 || !matches!(kind, OpKind::MapWrite | OpKind::DirectWrite) {
+            return true;
+        }
+        *self.seen.get_or_insert(kind) == kind
+    }
+}
+
+/// Checks the sizes, and how many lanes share the file.
+pub fn check_geometry(geometry: &Geometry, lanes: usize) -> Result<(), &'static str> {
+    geometry.validate()?;
+    if !(1..=LaneId::MAX_USERS).contains(&lanes) {
+        Err("a program has 1 to 7 lanes")
+    } else if geometry.file_limit > MAX_FILE_LIMIT {
+        Err("file_limit may be at most 16 MiB")
+    } else if lanes == 1 && (geometry.floor, geometry.stripe) != (0, 0) {
+        Err("floor and stripe are for several lanes, with one lane they are 0")
+    } else if lanes > 1 && (geometry.floor == 0 || geometry.stripe == 0) {
+        Err("several lanes share the bytes below floor in turns of stripe, so neither can be 0")
+    } else {
+        Ok(())
+    }
+}
+
+/// Checks one operation of one lane by itself.
+pub fn check_op(geometry: &Geometry, rules: &Ownership, lane: u8, op: &Op) -> Result<(), &'static str> {
+    let info = op.kind.info();
+    let limit = geometry.file_limit;
+    let ranged = matches!(info.shape, Shape::Range | Shape::RangeReadable);
+    if info.shape == Shape::Plain && op.off != 0 || !ranged && op.len != 0 {
+        return Err("an operand the operation does not have is not 0");
+    }
+    if op.off > limit || op.len > limit - op.off {
+        return Err("the operation reaches beyond file_limit");
+    }
+    if ranged && op.len == 0 {
+        return Err("len must not be 0");
+    }
+    match info.shape {
+        Shape::RangeReadable if op.readable >= op.len => return Err("readable must be less than len"),
+        Shape::RangeReadable => {}
+        _ if op.readable != 0 => return Err("an operand the operation does not have is not 0"),
+        _ => {}
+    }
+    let sector = u64::from(geometry.sector());
+    if info.direct && !(op.off.is_multiple_of(sector) && op.len.is_multiple_of(sector)) {
+        return Err("offset and length of direct I/O must be multiples of the sector");
+    }
+    rules.check(lane, op)
+}
+
+fn check_schedule(schedule: &Schedule) -> Result<(), &'static str> {
+    match schedule {
+        Schedule::Anchored(anchors) => anchors.iter().try_for_each(check_anchor),
+        Schedule::Rare { one_in: 0, .. } => Err("one_in must be at least 1"),
+        Schedule::RoundRobin { quantum: 0 } => Err("quantum must be at least 1"),
+        Schedule::Pct(_) | Schedule::Rare { .. } | Schedule::Uniform { .. } | Schedule::RoundRobin { .. } => Ok(()),
+    }
+}
+
+fn check_anchor(anchor: &Anchor) -> Result<(), &'static str> {
+    let exists = |lane: &LaneId| (lane.0 as usize) < LaneId::COUNT;
+    if !exists(&anchor.place.lane) {
+        return Err("an anchor stands in a lane that cannot exist");
+    }
+    if anchor.place.nth == 0 {
+        return Err("arrivals at a place are counted from 1");
+    }
+    match &anchor.action {
+        Action::Run(lanes) if lanes.is_empty() => Err("an anchor must run at least one lane"),
+        Action::Run(lanes) if !lanes.iter().all(exists) => Err("an anchor runs a lane that cannot exist"),
+        Action::Run(_) | Action::Pick(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oracle::Flavour;
+
+    fn program(lanes: Vec<Vec<Op>>) -> Program {
+        let shared = lanes.len() > 1;
+        let geometry = Geometry {
+            page: 256,
+            block: 128,
+            max_order: 0,
+            memory_pages: 0,
+            flavour: Flavour::Xfs,
+            file_limit: 4096,
+            floor: if shared { 1024 } else { 0 },
+            stripe: if shared { 64 } else { 0 },
+        };
+        Program { geometry, lanes, schedule: Schedule::default() }
+    }
+
+    fn rule(lanes: Vec<Vec<Op>>) -> Option<&'static str> {
+        program(lanes).validate().err().map(|invalid| invalid.rule)
+    }
+
+    #[test]
+    fn an_operation_keeps_to_the_file_its_granule_and_its_operands() {
+        assert_eq!(rule(vec![vec![Op::range(OpKind::Write, 4000, 96)]]), None);
+        assert!(rule(vec![vec![Op::range(OpKind::Write, 4000, 97)]]).unwrap().contains("file_limit"));
+        assert!(rule(vec![vec![Op::range(OpKind::Write, u64::MAX, 2)]]).unwrap().contains("file_limit"));
+        assert!(rule(vec![vec![Op::range(OpKind::Write, 0, 0)]]).unwrap().contains("len"));
+        assert!(rule(vec![vec![Op::range(OpKind::DirectWrite, 33, 32)]]).unwrap().contains("sector"));
+        let short = Op { kind: OpKind::WriteFault, off: 0, len: 8, readable: 8 };
+        assert!(rule(vec![vec![short]]).unwrap().contains("readable"));
+        assert!(rule(vec![vec![Op::at(OpKind::Fsync, 1)]]).unwrap().contains("does not have"));
+    }
+
+    #[test]
+    fn lanes_share_the_file_by_the_rules() {
+        let (mapped, direct) = (Op::range(OpKind::MapWrite, 0, 8), Op::range(OpKind::DirectWrite, 64, 64));
+        assert_eq!(rule(vec![vec![mapped, direct]]), None);
+        assert_eq!(rule(vec![vec![mapped], vec![direct]]), Some(Exclusive::RULE));
+        assert_eq!(rule(vec![vec![], vec![direct]]), None);
+        assert!(rule(vec![vec![], vec![mapped]]).unwrap().contains("another lane"));
+        assert!(rule(vec![]).unwrap().contains("1 to 7"));
+    }
+}
