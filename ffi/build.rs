@@ -1,0 +1,9 @@
+//! Compiles the shim.
+
+fn main() {
+    let sources = ["c/file.c", "c/map.c", "c/memory.c"];
+    for path in sources.iter().chain(&["c/shim.h"]) {
+        println!("cargo::rerun-if-changed={path}");
+    }
+    cc::Build::new().files(sources).std("gnu11").warnings(true).extra_warnings(true).compile("foliofuzz_shim");
+}

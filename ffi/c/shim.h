@@ -1,0 +1,46 @@
+/*
+ * The shim between foliofuzz and the kernel: plain scalars and pointers in, plain scalars out, so that no C
+ * structure and no C constant is ever declared twice.
+ *
+ * A function that can fail returns the negative error number; zero and above is success.
+ */
+#ifndef FOLIOFUZZ_SHIM_H
+#define FOLIOFUZZ_SHIM_H
+
+#include <stdint.h>
+
+/* file.c: system calls on a file. Offsets, lengths and sizes are bytes. */
+int64_t shim_create(const char *path);
+int64_t shim_reopen(int fd, int direct);
+int64_t shim_open_direct(const char *path);
+int64_t shim_unlink(const char *path);
+int64_t shim_pread(int fd, void *to, uint64_t len, uint64_t off);
+int64_t shim_pwrite(int fd, const void *from, uint64_t len, uint64_t off);
+int64_t shim_ftruncate(int fd, uint64_t size);
+int64_t shim_fallocate(int fd, int zero, int punch, int keep_size, uint64_t off, uint64_t len);
+int64_t shim_fsync(int fd);
+int64_t shim_fdatasync(int fd);
+int64_t shim_sync_file_range(int fd, int wait_before, int write, int wait_after, uint64_t off, uint64_t len);
+int64_t shim_fadvise_dontneed(int fd, uint64_t off, uint64_t len);
+int64_t shim_seek_data(int fd, uint64_t off);
+int64_t shim_seek_hole(int fd, uint64_t off);
+int64_t shim_size(int fd);
+int64_t shim_direct_alignment(int fd, uint32_t *memory, uint32_t *offset);
+int64_t shim_file_system(int fd, uint64_t *magic, uint64_t *block, uint64_t *blocks, uint64_t *available);
+
+/* map.c: shared mappings whose accesses survive SIGBUS. */
+int64_t shim_map_shared(int fd, uint64_t len, void **base);
+int64_t shim_unmap(void *base, uint64_t len);
+int64_t shim_msync(void *base, uint64_t len);
+uint64_t shim_load(void *to, const void *from, uint64_t len);
+uint64_t shim_store(void *to, const void *from, uint64_t len);
+
+/* memory.c: memory with a guard behind it, memory shared between processes, ties between processes. */
+int64_t shim_page_size(void);
+int64_t shim_guarded(uint64_t readable, uint64_t guard, void **base);
+int64_t shim_shared_create(uint64_t len);
+int64_t shim_shared_check(int fd, uint64_t len);
+int64_t shim_keep_across_exec(int fd);
+int64_t shim_die_with_parent(int parent);
+
+#endif
