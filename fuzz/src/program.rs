@@ -100,6 +100,10 @@ impl Exclusive {
 
 /// Checks the sizes, and how many lanes share the file.
 pub fn check_geometry(geometry: &Geometry, lanes: usize) -> Result<(), &'static str> {
+    // The sector, which the other rules are about, has no meaning with smaller pages.
+    if geometry.page < 128 {
+        return Err("page must be a power of two between 128 and 65536");
+    }
     geometry.validate()?;
     if !(1..=LaneId::MAX_USERS).contains(&lanes) {
         Err("a program has 1 to 7 lanes")
