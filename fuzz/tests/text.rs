@@ -106,7 +106,7 @@ fn errors_say_where_and_what_was_expected() {
             ("expect content", "expect contents"),
             "line 6, column 8: expected `agree` or a class of divergence, found `contents`; did you mean `content`?",
         ),
-        (("W13 #1", "W31 #1"), "line 29, column 10: expected a place, found `W31`; did you mean `W13`?"),
+        (("W13 #1", "W31 #1"), "line 29, column 10: expected a place, found `W31`; did you mean `W11`?"),
         (
             ("run flusher", "run flsher"),
             "line 29, column 21: expected a lane, 0 to 6 or one of flusher, end-io, reclaim and checker, found `flsher`; did you mean `flusher`?",
