@@ -23,9 +23,11 @@
 pub mod anchored;
 pub mod place;
 pub mod policy;
+mod run;
 pub mod schedule;
 pub mod sim;
 pub mod sync;
+mod task;
 
 pub use place::{LaneId, Place, Y};
 pub use schedule::{Action, Anchor, Schedule};

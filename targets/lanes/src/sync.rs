@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicUsize, fence};
 use std::task::{Context, Poll, Waker};
 
 /// Lanes that sleep until something they test for has become true.
@@ -33,19 +33,25 @@ impl WaitQueue {
         Wait { queue: self, task, ready, waiting, slept: false }
     }
 
-    /// Makes every sleeper test its condition again.
+    /// Makes every sleeper test its condition again. To be called after the condition has changed.
     #[inline]
     pub fn wake_all(&self) {
-        // Pairs with the fence-like increment in `Wait::poll`: either the sleeper sees the changed condition,
-        // or this sees the sleeper.
-        if self.count.load(SeqCst) == 0 {
-            return;
+        // Pairs with the fence in `Wait::poll`: either the sleeper sees the changed condition, or this sees the
+        // sleeper. That holds whatever the condition is made of, a plain store to an atomic included.
+        fence(SeqCst);
+        if self.count.load(Relaxed) > 0 {
+            self.wake_sleepers();
         }
+    }
+
+    #[cold]
+    fn wake_sleepers(&self) {
         let sleepers = {
             let mut sleepers = self.sleepers.lock();
-            self.count.store(0, SeqCst);
+            self.count.store(0, Relaxed);
             std::mem::take(&mut *sleepers)
         };
+        // Not under the lock: a waker may run code of whoever polls the lane.
         for sleeper in sleepers {
             sleeper.wake();
         }
@@ -63,6 +69,15 @@ pub struct Wait<'a, R, W> {
 
 impl<R, W> Unpin for Wait<'_, R, W> {}
 
+impl<R, W> Drop for Wait<'_, R, W> {
+    // Here and not where the wait succeeds, so that a wait given up is not reported for ever.
+    fn drop(&mut self) {
+        if self.slept {
+            self.task.end_wait();
+        }
+    }
+}
+
 impl<T, R, W> Future for Wait<'_, R, W>
 where
     R: FnMut() -> Option<T>,
@@ -74,21 +89,16 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let this = &mut *self;
         if let Some(value) = (this.ready)() {
-            if this.slept {
-                this.task.end_wait();
-            }
             return Poll::Ready(value);
         }
         {
             let mut sleepers = this.queue.sleepers.lock();
             sleepers.push(cx.waker().clone());
-            this.queue.count.fetch_add(1, SeqCst);
+            this.queue.count.store(sleepers.len(), Relaxed);
         }
+        fence(SeqCst);
         // On OS threads the condition may have become true between the test and the registration.
         if let Some(value) = (this.ready)() {
-            if this.slept {
-                this.task.end_wait();
-            }
             return Poll::Ready(value);
         }
         this.task.begin_wait((this.waiting)());
