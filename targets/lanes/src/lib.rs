@@ -21,6 +21,7 @@
 //! Absent on purpose: clocks, threads, random numbers, hash maps, global state.
 
 pub mod anchored;
+mod pct;
 pub mod place;
 pub mod policy;
 mod run;
