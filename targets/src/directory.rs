@@ -1,0 +1,251 @@
+//! A file in a directory that the user names, on whatever file system is mounted there.
+//!
+//! Needs no root. The file loses its name as soon as it is open, so nothing stays behind, however the process
+//! ends. What the file system lacks is found out once, when the target is made; such operations then answer
+//! [`Outcome::Unsupported`] and change nothing.
+
+mod probe;
+mod trouble;
+
+use ffi::{Aligned, File, Guarded, Mapping, Space, SyncRange};
+use oracle::fill::fill_written;
+use oracle::{Errno, Geometry, Op, OpId, OpKind, Outcome, Target, TargetError};
+use probe::Support;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// What a buffer holds before it is read into, every [`STALE_STEP`] bytes: even and not zero, so no operation
+/// wrote it. A kernel that counts bytes it did not deliver is seen, though the buffer held the right ones before.
+const STALE: u8 = 0xa4;
+const STALE_STEP: usize = 512;
+
+/// A file system under test, through one file in one of its directories.
+pub struct DirectoryTarget {
+    file: File,
+    /// The same file opened with `O_DIRECT`, where that is possible.
+    direct: Option<File>,
+    /// The shared mapping that lives across operations; covers the file limit of the last program.
+    map: Option<Mapping>,
+    guarded: Guarded,
+    /// Where data to be written is made, aligned for direct I/O.
+    scratch: Aligned,
+    support: Support,
+    dir: PathBuf,
+    file_system: String,
+    page: u64,
+    /// The program allocated blocks that may lie beyond the end of the file.
+    preallocated: bool,
+}
+
+impl DirectoryTarget {
+    /// Creates the file and finds out what the file system can do. The error says what is wrong with the
+    /// directory and what to do about it.
+    pub fn new(dir: &Path) -> Result<DirectoryTarget, TargetError> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("foliofuzz-{}-{}.dat", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = dir.join(name);
+        let trouble = |error| trouble::at_start(dir, error);
+        let file = File::create(&path).map_err(trouble)?;
+        // File systems without direct I/O refuse to open; the probe asks again and records it.
+        let direct = File::open_direct(&path);
+        File::unlink(&path).map_err(trouble)?;
+        let file_system = file.file_system().map_err(trouble)?.name();
+        let support = Support::probe(&file, direct.as_ref()).map_err(trouble)?;
+        Ok(DirectoryTarget {
+            direct: direct.ok(),
+            map: None,
+            guarded: Guarded::new(1).map_err(trouble)?,
+            scratch: Aligned::default(),
+            support,
+            dir: dir.to_owned(),
+            file_system,
+            page: ffi::page_size(),
+            preallocated: false,
+            file,
+        })
+    }
+
+    /// The operations this file system does not have, each with the error it answers.
+    pub fn lacks(&self) -> &[(OpKind, Errno)] {
+        self.support.lacks()
+    }
+
+    /// Offsets and lengths of direct I/O must be multiples of so many bytes; zero if there is no direct I/O.
+    pub fn direct_alignment(&self) -> u64 {
+        self.support.direct_alignment
+    }
+
+    /// The type of the file system, `xfs`, or its magic number.
+    pub fn file_system(&self) -> &str {
+        &self.file_system
+    }
+
+    fn set_up(&mut self, geometry: &Geometry) -> ffi::Result<()> {
+        if self.preallocated {
+            // Cutting an empty file is a no-op on btrfs, even if there are blocks beyond its end.
+            self.file.truncate(1)?;
+            self.preallocated = false;
+        }
+        self.file.truncate(0)?;
+        self.file.truncate(geometry.floor)?;
+        let reach = geometry.file_limit.next_multiple_of(self.page);
+        if self.support.lacking(OpKind::MapRead).is_none() && self.map.as_ref().map(Mapping::len) != Some(reach) {
+            self.map = Some(Mapping::shared(&self.file, reach)?);
+        }
+        if self.guarded.capacity() < geometry.file_limit {
+            self.guarded = Guarded::new(geometry.file_limit)?;
+        }
+        Ok(())
+    }
+
+    fn reopen(&mut self) -> ffi::Result<()> {
+        let reach = self.map.take().map(|map| map.len());
+        let file = self.file.reopen(false)?;
+        if self.direct.is_some() {
+            self.direct = Some(self.file.reopen(true)?);
+        }
+        self.file = file;
+        if let Some(reach) = reach {
+            self.map = Some(Mapping::shared(&self.file, reach)?);
+        }
+        Ok(())
+    }
+
+    /// The file to read or write directly, if it has what `op` needs.
+    fn direct_for(&self, op: &Op) -> Result<&File, Errno> {
+        let aligned = (op.off | op.len) & (self.support.direct_alignment.max(1) - 1) == 0;
+        self.direct.as_ref().filter(|_| aligned).ok_or(Errno::EINVAL)
+    }
+
+    fn read(&mut self, op: &Op, buf: &mut Vec<u8>) -> ffi::Result<Outcome> {
+        let len = op.len as usize;
+        if buf.len() < len {
+            buf.resize(len, STALE);
+        }
+        let room = &mut buf[..len];
+        make_stale(room);
+        match op.kind {
+            OpKind::Read => self.file.pread(room, op.off).map(Outcome::Bytes),
+            OpKind::MapRead => Ok(mapped(op, self.mapping().load(op.off, room))),
+            _ => {
+                let bounce = self.scratch.first(len);
+                make_stale(bounce);
+                let direct = self.direct.as_ref().expect("direct_for has found it");
+                let count = direct.pread(bounce, op.off)?;
+                room[..count as usize].copy_from_slice(&bounce[..count as usize]);
+                Ok(Outcome::Bytes(count))
+            }
+        }
+    }
+
+    fn write(&mut self, id: OpId, op: &Op) -> ffi::Result<Outcome> {
+        if op.kind == OpKind::WriteFault {
+            fill_written(self.guarded.last(op.readable), id, op.off);
+            return self.file.pwrite_guarded(&self.guarded, op.readable, op.len, op.off).map(Outcome::Bytes);
+        }
+        let data = self.scratch.first(op.len as usize);
+        fill_written(data, id, op.off);
+        match op.kind {
+            OpKind::Write => self.file.pwrite(data, op.off).map(Outcome::Bytes),
+            OpKind::DirectWrite => {
+                let direct = self.direct.as_ref().expect("direct_for has found it");
+                direct.pwrite(data, op.off).map(Outcome::Bytes)
+            }
+            _ => {
+                let map = self.map.as_ref().expect("start has made it");
+                let outcome = mapped(op, map.store(op.off, data));
+                if matches!(outcome, Outcome::Sigbus(_)) { self.blame_full_device(outcome) } else { Ok(outcome) }
+            }
+        }
+    }
+
+    /// A store to a hole on a full file system raises SIGBUS as well (mmap(2)), which is not what is tested.
+    #[cold]
+    fn blame_full_device(&self, outcome: Outcome) -> ffi::Result<Outcome> {
+        let fs = self.file.file_system()?;
+        let full = fs.blocks > 0 && fs.available * fs.block < trouble::LOW_SPACE;
+        if full { Err(ffi::Error { call: "store to a mapping", errno: Errno::ENOSPC.0 }) } else { Ok(outcome) }
+    }
+
+    fn mapping(&self) -> &Mapping {
+        self.map.as_ref().expect("start has made it")
+    }
+
+    fn change_space(&mut self, op: &Op) -> ffi::Result<Outcome> {
+        let space = match op.kind {
+            OpKind::Fallocate => Space::Allocate,
+            OpKind::KeepSize => Space::AllocateKeepSize,
+            OpKind::Punch => Space::Punch,
+            _ => Space::Zero,
+        };
+        self.preallocated |= op.kind == OpKind::KeepSize;
+        self.file.fallocate(space, op.off, op.len).map(|()| Outcome::Done)
+    }
+
+    /// Operations that change neither content nor size.
+    fn neutral(&mut self, op: &Op) -> ffi::Result<Outcome> {
+        let done = match op.kind {
+            OpKind::SeekData => return self.file.seek_data(op.off).map(Outcome::Position),
+            OpKind::SeekHole => return self.file.seek_hole(op.off).map(Outcome::Position),
+            OpKind::Stat => return self.file.size().map(Outcome::Position),
+            OpKind::Msync => self.mapping().msync(op.off, op.len),
+            OpKind::Fsync => self.file.fsync(),
+            OpKind::Fdatasync => self.file.fdatasync(),
+            OpKind::SyncRange => self.file.sync_range(SyncRange::WriteAndWait, op.off, op.len),
+            OpKind::Writeback => self.file.sync_range(SyncRange::Start, op.off, op.len),
+            OpKind::EndIo => self.file.sync_range(SyncRange::Wait, 0, 0),
+            OpKind::DontNeed => self.file.drop_cached(op.off, op.len),
+            OpKind::Evict => {
+                // The kernel drops whole pages only, and rounds inwards.
+                let from = op.off - op.off % self.page;
+                self.file.drop_cached(from, (op.off + op.len).next_multiple_of(self.page) - from)
+            }
+            _ => self.reopen(),
+        };
+        done.map(|()| Outcome::Done)
+    }
+
+    fn perform(&mut self, id: OpId, op: &Op, buf: &mut Vec<u8>) -> ffi::Result<Outcome> {
+        match op.kind {
+            OpKind::Read | OpKind::MapRead | OpKind::DirectRead => self.read(op, buf),
+            OpKind::Write | OpKind::MapWrite | OpKind::DirectWrite | OpKind::WriteFault => self.write(id, op),
+            OpKind::Truncate => self.file.truncate(op.off).map(|()| Outcome::Done),
+            OpKind::Fallocate | OpKind::KeepSize | OpKind::Punch | OpKind::ZeroRange => self.change_space(op),
+            _ => self.neutral(op),
+        }
+    }
+}
+
+impl Target for DirectoryTarget {
+    fn name(&self) -> String {
+        format!("{} at {}", self.file_system, self.dir.display())
+    }
+
+    fn start(&mut self, geometry: &Geometry) -> Result<(), TargetError> {
+        self.set_up(geometry).map_err(|error| trouble::at_start(&self.dir, error))
+    }
+
+    fn execute(&mut self, id: OpId, op: &Op, buf: &mut Vec<u8>) -> Result<Outcome, TargetError> {
+        if let Some(errno) = self.support.lacking(op.kind) {
+            return Ok(Outcome::Unsupported(errno));
+        }
+        if op.kind.info().direct
+            && let Err(errno) = self.direct_for(op)
+        {
+            return Ok(Outcome::Unsupported(errno));
+        }
+        self.perform(id, op, buf).or_else(|error| trouble::in_operation(&self.dir, op, error))
+    }
+
+    fn page_size(&self) -> u64 {
+        self.page
+    }
+}
+
+fn make_stale(room: &mut [u8]) {
+    room.iter_mut().step_by(STALE_STEP).for_each(|byte| *byte = STALE);
+}
+
+fn mapped(op: &Op, count: u64) -> Outcome {
+    if count == op.len { Outcome::Bytes(count) } else { Outcome::Sigbus(count) }
+}
