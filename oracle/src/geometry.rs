@@ -1,0 +1,100 @@
+//! The sizes a program runs under.
+
+use std::fmt;
+
+/// Which file system's policies the model follows (CATALOGUE section 0, DESIGN section 3).
+///
+/// A real mount ignores it: there the file system is what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Flavour {
+    /// xfs of Linux 6.12: delayed allocation turns into unwritten extents, converted when the I/O ends;
+    /// the range between the old and the new end of file is zeroed explicitly.
+    Xfs,
+    /// xfs before Linux 5.9: as `Xfs`, but delayed allocation turns into written extents at once, so that
+    /// blocks preallocated beyond the end of file hold whatever was on the disk.
+    Xfs58,
+    /// ext4: no zeroing when the size is raised inside a page (the tail on disk is kept zero instead), no
+    /// lock across reads, punch does not write the cache back first.
+    Ext4,
+}
+
+impl Flavour {
+    /// All flavours, in the order of the byte form.
+    pub const ALL: [Flavour; 3] = [Flavour::Xfs, Flavour::Xfs58, Flavour::Ext4];
+
+    /// The name used in reproducers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Flavour::Xfs => "xfs",
+            Flavour::Xfs58 => "xfs-5.8",
+            Flavour::Ext4 => "ext4",
+        }
+    }
+}
+
+impl fmt::Display for Flavour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Everything about a run that is not an operation or a scheduling choice.
+///
+/// All sizes are in bytes; page and block are powers of two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Geometry {
+    /// Page size: the granule of mappings and of the page cache's index.
+    pub page: u32,
+    /// Block size of the file system. May be larger than the page; folios then have at least a block.
+    pub block: u32,
+    /// Largest folio the cache may create is `page << max_order`.
+    pub max_order: u8,
+    /// Pages the cache may hold before an allocation has to reclaim; 0 is no limit.
+    pub memory_pages: u16,
+    /// The file system's policies, for the model.
+    pub flavour: Flavour,
+    /// No operation reaches beyond this offset.
+    pub file_limit: u64,
+    /// With several lanes: the file starts with this size (a hole), and never gets smaller.
+    /// Bytes below it belong to the lanes in turn, bytes above it to lane 0. Zero with one lane.
+    pub floor: u64,
+    /// With several lanes: how many bytes below the floor belong to one lane before the next one's begin.
+    /// A multiple of [`Geometry::sector`].
+    pub stripe: u32,
+}
+
+impl Geometry {
+    /// Granule of direct I/O: 512 bytes with pages of 4 KiB and up, scaled down with smaller pages.
+    pub fn sector(&self) -> u32 {
+        if self.page >= 4096 { 512 } else { (self.block / 4).clamp(32, self.page) }
+    }
+
+    /// Smallest order a folio may have, so that it holds at least one block.
+    pub fn min_order(&self) -> u8 {
+        (self.block / self.page).max(1).trailing_zeros() as u8
+    }
+
+    /// Checks the relations between the sizes, saying which one is broken.
+    pub fn validate(&self) -> Result<(), &'static str> {
+        let sector = u64::from(self.sector());
+        if !self.page.is_power_of_two() || !(128..=65536).contains(&self.page) {
+            Err("page must be a power of two between 128 and 65536")
+        } else if !self.block.is_power_of_two() || !(32..=65536).contains(&self.block) {
+            Err("block must be a power of two between 32 and 65536")
+        } else if self.block / self.page > 16 {
+            Err("block may be at most 16 pages")
+        } else if self.page / self.block > 32 {
+            Err("a page may hold at most 32 blocks")
+        } else if self.max_order > 6 || self.max_order < self.min_order() {
+            Err("max_order must be at most 6, and a folio of that order must hold a block")
+        } else if self.file_limit == 0 || self.file_limit % u64::from(self.page.max(self.block)) != 0 {
+            Err("file_limit must be a positive multiple of page and block")
+        } else if self.floor > self.file_limit {
+            Err("floor must not exceed file_limit")
+        } else if self.floor > 0 && (u64::from(self.stripe) == 0 || u64::from(self.stripe) % sector != 0) {
+            Err("stripe must be a positive multiple of the sector when there is a floor")
+        } else {
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! What a file must contain.
+//!
+//! This crate is the bottom of foliofuzz: the table of [operations](op), the [sizes](Geometry) they run under,
+//! the [outcomes](Outcome) they may have, and the flat file they are checked against. It knows no page cache, no
+//! scheduler and no system call; a cache of your own is tested by implementing [`Target`], which needs nothing
+//! but this crate.
+
+pub mod fill;
+pub mod flat;
+pub mod geometry;
+pub mod op;
+pub mod outcome;
+pub mod ownership;
+pub mod target;
+
+pub use flat::FlatFile;
+pub use geometry::{Flavour, Geometry};
+pub use op::{Effect, OPS, Op, OpId, OpInfo, OpKind, Shape};
+pub use outcome::{Class, Divergence, Errno, Outcome};
+pub use ownership::Ownership;
+pub use target::{Target, TargetError};
