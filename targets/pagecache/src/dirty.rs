@@ -1,0 +1,140 @@
+//! Dirty and writeback state. Each edge changes flag, mark and counter in one index-lock section, so that they
+//! can only disagree where a rule is broken.
+//!
+//! | edge | counters | marks |
+//! |---|---|---|
+//! | dirty | dirty + n | Dirty set |
+//! | clean for I/O | dirty - n | left alone |
+//! | start of writeback | writeback + n | Writeback set; Dirty cleared unless dirty again; ToWrite cleared |
+//! | end of writeback | writeback - n | Writeback cleared |
+//! | cancel | dirty - n | go with the entry |
+
+use crate::folio::{Folio, Locked};
+use crate::index::Mark;
+use crate::invariants::Broken;
+use crate::mapping::Mapping;
+use std::ops::Range;
+use std::sync::atomic::Ordering::Relaxed;
+
+impl Mapping {
+    /// Sets the dirty flag. A folio that has left the file stays as it is: nobody will write it.
+    fn mark_dirty(&self, folio: &Folio) {
+        {
+            let mut index = self.index();
+            if !folio.is_attached() || !folio.change_dirty(true) {
+                return;
+            }
+            index.set_mark(folio, Mark::Dirty, true);
+            self.memory.dirty.fetch_add(folio.pages() as i64, Relaxed);
+        }
+        self.memory.dirtied.raise();
+    }
+
+    /// Makes the blocks that `range` touches dirty, and the folio.
+    pub fn dirty_range(&self, folio: &Folio, range: &Range<u64>) {
+        let touched = self.blocks_touched(folio, range);
+        if let Some(state) = &mut *folio.blocks.lock() {
+            state.set_dirty(touched);
+        }
+        self.mark_dirty(folio);
+    }
+
+    /// Makes the whole folio dirty: what a store through a mapping does, which knows no blocks.
+    pub fn dirty_folio(&self, folio: &Folio) {
+        self.with_blocks(folio, |state| state.set_dirty(0..state.count));
+        self.mark_dirty(folio);
+    }
+
+    /// Begins to clean a folio for writeback: no store can go unnoticed any more, the flag is clear.
+    /// False if it was clean.
+    ///
+    /// Entries are write-protected before the flag is tested, and a store they saw is put into the flag first;
+    /// so a store after this must fault, and needs the folio lock.
+    pub fn clean_for_io(&self, folio: &Locked) -> bool {
+        if self.page_table.write_protect(folio.folio()) {
+            self.dirty_folio(folio);
+        }
+        let _index = self.index();
+        let was_dirty = folio.change_dirty(false);
+        if was_dirty {
+            self.memory.dirty.fetch_sub(folio.pages() as i64, Relaxed);
+        }
+        was_dirty
+    }
+
+    /// The folio will not be written: drops its dirty state with its accounting.
+    pub fn cancel_dirty(&self, folio: &Locked) {
+        let _index = self.index();
+        if folio.change_dirty(false) {
+            self.memory.dirty.fetch_sub(folio.pages() as i64, Relaxed);
+        }
+    }
+
+    /// Blocks wholly inside `range` will not be written, because the file system has freed them. The caller
+    /// holds the folio lock. A block partly outside the range keeps its bytes, so it stays dirty: clearing
+    /// rounds inward where setting rounds outward.
+    pub fn clean_dropped_blocks(&self, folio: &Locked, range: &Range<u64>) {
+        let armed = self.faults.armed(faults::Fault::DirtyClearOutward);
+        let blocks = if armed { self.blocks_touched(folio, range) } else { self.blocks_inside(folio, range) };
+        if blocks.is_empty() || !folio.is_dirty() {
+            return;
+        }
+        if self.with_blocks(folio, |state| state.clear_dirty(blocks)) == Some(true) {
+            self.cancel_dirty(folio);
+            self.index().set_mark(folio, Mark::Dirty, false);
+        }
+    }
+
+    /// Sets the writeback flag. The caller holds the folio lock and has cleaned the folio.
+    pub fn start_writeback(&self, folio: &Locked) {
+        let mut index = self.index();
+        if !folio.change_writeback(true) {
+            self.report(Broken::invariant(format!("writeback of folio {} began twice", folio.index())));
+            return;
+        }
+        index.set_mark(folio, Mark::Writeback, true);
+        if !folio.is_dirty() {
+            index.set_mark(folio, Mark::Dirty, false);
+        }
+        index.set_mark(folio, Mark::ToWrite, false);
+        self.memory.writeback.fetch_add(folio.pages() as i64, Relaxed);
+    }
+
+    /// Clears the writeback flag and wakes who waits for it.
+    pub fn end_writeback(&self, folio: &Folio) {
+        {
+            let mut index = self.index();
+            if !folio.change_writeback(false) {
+                self.report(Broken::invariant(format!("writeback of folio {} ended twice", folio.index())));
+                return;
+            }
+            if !folio.is_attached() {
+                self.report(Broken::invariant(format!("folio {} left the file under writeback", folio.index())));
+            }
+            index.set_mark(folio, Mark::Writeback, false);
+            self.memory.writeback.fetch_sub(folio.pages() as i64, Relaxed);
+        }
+        folio.wake();
+        self.memory.evictable.raise();
+        if folio.is_dirty() {
+            self.memory.dirtied.raise(); // a flusher that met it under writeback has skipped it
+        }
+    }
+
+    /// A folio that was cleaned needs no I/O after all (its blocks are holes or beyond the end of file): brings
+    /// its marks in line, as the start and end of an empty writeback would.
+    pub fn nothing_to_write(&self, folio: &Locked) {
+        let mut index = self.index();
+        if !folio.is_dirty() {
+            index.set_mark(folio, Mark::Dirty, false);
+        }
+        index.set_mark(folio, Mark::ToWrite, false);
+    }
+
+    /// Whether any folio that meets `range` is dirty or under writeback.
+    pub fn needs_writeback(&self, range: &Range<u64>) -> bool {
+        let (first, end) = (self.sizes.index(range.start), self.sizes.end_index(range.end));
+        let index = self.index();
+        index.find_marked(first, end, Mark::Dirty).is_some() || index.find_marked(first, end, Mark::Writeback).is_some()
+    }
+}

@@ -1,0 +1,228 @@
+//! Reading through the cache; faults, loads and stores.
+
+use crate::error::{Error, Result};
+use crate::folio::{FolioRef, Locked};
+use crate::mapping::Mapping;
+use lanes::{Task, Y};
+use std::future::Future;
+use std::ops::Range;
+
+/// What the cache needs from the file system.
+pub trait FileOps: Sync {
+    /// The file's cache.
+    fn mapping(&self) -> &Mapping;
+
+    /// Fills the locked folio's bytes that are not valid. On an error they stay so.
+    fn read_folio(&self, task: &Task, folio: &Locked) -> impl Future<Output = Result<()>> + Send;
+
+    /// Reserves blocks for the first `len` bytes of the locked folio, which a store is about to change.
+    fn reserve_for_store(&self, task: &Task, folio: &Locked, len: u64) -> impl Future<Output = Result<()>> + Send;
+}
+
+impl Mapping {
+    /// Copies bytes `range` of the file into `buf`, through the cache; how many there were below the end of
+    /// file. Locks of the file system's own, such as i_rwsem, are the caller's business.
+    pub async fn read<F: FileOps>(&self, fs: &F, task: &Task, range: Range<u64>, buf: &mut [u8]) -> Result<u64> {
+        let mut pos = range.start;
+        task.at(Y::R0).await;
+        while pos < range.end && pos < self.i_size() {
+            let folio = match self.uptodate_folio(fs, task, pos..range.end).await {
+                Ok(folio) => folio,
+                Err(error) if pos == range.start => return Err(error),
+                Err(_) => break,
+            };
+            // The size is loaded after the folio is known to be uptodate: a size that is seen comes with its bytes.
+            let end = range.end.min(self.byte_range(&folio).end).min(self.i_size());
+            if pos >= end {
+                break;
+            }
+            task.at(Y::R5).await;
+            let from = (pos - self.pos(&folio)) as usize;
+            let into = &mut buf[(pos - range.start) as usize..(end - range.start) as usize];
+            into.copy_from_slice(&folio.data.read()[from..from + into.len()]);
+            pos = end;
+        }
+        Ok(pos.saturating_sub(range.start))
+    }
+
+    /// The folio at `range.start`, with its part of `range` valid.
+    async fn uptodate_folio<F: FileOps>(&self, fs: &F, task: &Task, range: Range<u64>) -> Result<FolioRef> {
+        let index = self.sizes.index(range.start);
+        loop {
+            let Some(folio) = self.lookup(task, index).await else {
+                task.at(Y::R2a).await;
+                let _shared = self.invalidate_lock.read(task, Y::R2a).await;
+                let want = range.end.min(self.sizes.page_up(self.i_size())).saturating_sub(index * self.sizes.page);
+                let Some(locked) = self.create(task, index, want).await else { continue };
+                return self.fill(fs, task, locked).await;
+            };
+            task.at(Y::R3).await;
+            let part = range.start..range.end.min(self.byte_range(&folio).end);
+            if part.start < part.end && self.is_uptodate(&folio, &part) {
+                return Ok(folio);
+            }
+            let shared = self.invalidate_lock.read(task, Y::R6).await;
+            let locked = match folio.try_lock(task) {
+                Ok(locked) => locked,
+                Err(folio) => {
+                    // Nothing is held while waiting, and what is found afterwards may be another folio.
+                    drop(shared);
+                    folio.wait_unlocked(task, Y::LOCKD).await;
+                    continue;
+                }
+            };
+            if !locked.is_attached() || !locked.contains(index) {
+                continue;
+            }
+            let part = range.start..range.end.min(self.byte_range(&locked).end);
+            if self.is_uptodate(&locked, &part) {
+                return Ok(locked.unlock());
+            }
+            return self.fill(fs, task, locked).await;
+        }
+    }
+
+    async fn fill<F: FileOps>(&self, fs: &F, task: &Task, folio: Locked) -> Result<FolioRef> {
+        task.at(Y::R6).await;
+        fs.read_folio(task, &folio).await?;
+        self.memory.evictable.raise();
+        Ok(folio.unlock())
+    }
+
+    /// Loads bytes `range` through a shared mapping; how many before a SIGBUS, if there was one.
+    pub async fn load<F: FileOps>(&self, fs: &F, task: &Task, range: Range<u64>, buf: &mut [u8]) -> Result<u64> {
+        let mut pos = range.start;
+        while pos < range.end {
+            let (page, within) = self.page_part(pos, range.end);
+            let next = pos + (within.end - within.start);
+            let into = &mut buf[(pos - range.start) as usize..(next - range.start) as usize];
+            while !self.page_table.load(page, within.clone(), self.sizes.page, into) {
+                match self.fault(fs, task, page, false).await {
+                    Ok(()) => {}
+                    Err(Error::Bus) => return Ok(pos - range.start),
+                    Err(error) => return Err(error),
+                }
+            }
+            pos = next;
+        }
+        Ok(pos - range.start)
+    }
+
+    /// Stores `bytes` at `pos` through a shared mapping; how many before a SIGBUS, if there was one.
+    pub async fn store<F: FileOps>(&self, fs: &F, task: &Task, pos: u64, bytes: &[u8]) -> Result<u64> {
+        let (start, end) = (pos, pos + bytes.len() as u64);
+        let mut pos = pos;
+        while pos < end {
+            let (page, within) = self.page_part(pos, end);
+            let next = pos + (within.end - within.start);
+            let from = &bytes[(pos - start) as usize..(next - start) as usize];
+            while !self.page_table.store(page, within.start, self.sizes.page, from) {
+                match self.fault(fs, task, page, true).await {
+                    Ok(()) => {}
+                    Err(Error::Bus) => return Ok(pos - start),
+                    Err(error) => return Err(error),
+                }
+            }
+            pos = next;
+        }
+        Ok(pos - start)
+    }
+
+    fn page_part(&self, pos: u64, end: u64) -> (u64, Range<u64>) {
+        let page = self.sizes.index(pos);
+        let start = page * self.sizes.page;
+        (page, pos - start..end.min(start + self.sizes.page) - start)
+    }
+
+    /// Whether `page` lies wholly beyond the end of file, where an access is a SIGBUS.
+    fn is_beyond_eof(&self, page: u64) -> bool {
+        page >= self.sizes.end_index(self.i_size())
+    }
+
+    /// Makes page `page` accessible, or writable if `write`. The access is tried again afterwards.
+    async fn fault<F: FileOps>(&self, fs: &F, task: &Task, page: u64, write: bool) -> Result<()> {
+        task.at(Y::F0).await;
+        let folio = self.fault_in(fs, task, page).await?;
+        let locked = if write {
+            let Some(locked) = self.make_writable(fs, task, page, folio).await? else { return Ok(()) };
+            locked
+        } else {
+            folio
+        };
+        let reference = locked.unlock();
+        task.at(if write { Y::M7 } else { Y::F7 }).await;
+        drop(reference);
+        Ok(())
+    }
+
+    /// Installs a read-only entry for `page`; its folio, locked.
+    async fn fault_in<F: FileOps>(&self, fs: &F, task: &Task, page: u64) -> Result<Locked> {
+        loop {
+            if self.is_beyond_eof(page) {
+                return Err(Error::Bus);
+            }
+            let (locked, _shared) = match self.lookup(task, page).await {
+                Some(folio) => {
+                    task.at(Y::F3).await;
+                    let locked = folio.lock(task, Y::LOCK).await;
+                    if locked.is_uptodate() {
+                        (locked, None)
+                    } else {
+                        // Filling needs invalidate_lock, which is outside the folio lock.
+                        drop(locked);
+                        let shared = self.invalidate_lock.read(task, Y::F2).await;
+                        let Some(folio) = self.lookup(task, page).await else { continue };
+                        (folio.lock(task, Y::LOCK).await, Some(shared))
+                    }
+                }
+                None => {
+                    let shared = self.invalidate_lock.read(task, Y::F2).await;
+                    let Some(locked) = self.create(task, page, self.sizes.page).await else { continue };
+                    (locked, Some(shared))
+                }
+            };
+            if !locked.is_attached() || !locked.contains(page) {
+                task.at(Y::F9).await;
+                continue;
+            }
+            if !locked.is_uptodate() {
+                task.at(Y::F4).await;
+                fs.read_folio(task, &locked).await?;
+                self.memory.evictable.raise();
+            }
+            task.at(Y::F5).await;
+            if self.is_beyond_eof(page) {
+                return Err(Error::Bus);
+            }
+            task.at(Y::F6).await;
+            if !self.page_table.maps(page, locked.folio()) {
+                self.page_table.install(page, locked.folio(), false);
+            }
+            return Ok(locked);
+        }
+    }
+
+    /// Lets stores into `page`: reserves blocks, marks the folio dirty, then makes the entry writable, all under
+    /// the folio lock, so that writeback either sees the folio dirty or write-protects the entry afterwards.
+    /// `None` if the folio has left the file: the access starts over.
+    async fn make_writable<F: FileOps>(&self, fs: &F, task: &Task, page: u64, folio: Locked) -> Result<Option<Locked>> {
+        let folio = folio.unlock(); // invalidate_lock is outside the folio lock
+        task.at(Y::M0).await;
+        let _shared = self.invalidate_lock.read(task, Y::M0).await;
+        task.at(Y::M1).await;
+        let locked = folio.lock(task, Y::M1).await;
+        let (start, size) = (self.pos(&locked), self.i_size());
+        if !locked.is_attached() || !locked.contains(page) || start >= size {
+            return Ok(None);
+        }
+        task.at(Y::M2).await;
+        let len = size.min(self.byte_range(&locked).end) - start;
+        fs.reserve_for_store(task, &locked, len).await?;
+        self.dirty_folio(&locked);
+        task.at(Y::M4).await;
+        // The entry may have been zapped while the folio was unlocked; then the access faults again.
+        self.page_table.make_writable(page, locked.folio());
+        task.at(Y::M6).await;
+        Ok(Some(locked))
+    }
+}

@@ -1,0 +1,169 @@
+//! What must hold, checked.
+
+use crate::folio::Folio;
+use crate::index::{Entry, Mark};
+use crate::mapping::Mapping;
+use parking_lot::Mutex;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// A rule that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// A counter does not equal what it counts; otherwise a structural rule.
+    pub accounting: bool,
+    /// Which rule, and where.
+    pub message: String,
+}
+
+impl Broken {
+    /// A structural rule.
+    pub fn invariant(message: String) -> Broken {
+        Broken { accounting: false, message }
+    }
+
+    /// A counter.
+    pub fn accounting(message: String) -> Broken {
+        Broken { accounting: true, message }
+    }
+}
+
+/// The first broken rule that was met in passing.
+#[derive(Debug, Default)]
+pub(crate) struct Reported(Mutex<Option<Broken>>);
+
+impl Mapping {
+    /// Keeps the first rule found broken, for the next check.
+    pub fn report(&self, broken: Broken) {
+        self.reported.0.lock().get_or_insert(broken);
+    }
+
+    /// The first rule found broken in passing, if any.
+    pub fn reported(&self) -> Option<Broken> {
+        self.reported.0.lock().clone()
+    }
+
+    /// Rules that hold whenever no lane is inside a short section: a folio's place, flags against block state,
+    /// marks against flags of unlocked folios, entries of the page table.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn check(&self) -> Result<(), Broken> {
+        if let Some(broken) = self.reported() {
+            return Err(broken);
+        }
+        let index = self.index();
+        let mut pages = 0;
+        let mut end = 0;
+        for entry in index.iter() {
+            let folio = &entry.folio;
+            if folio.index() < end {
+                return Err(Broken::invariant(format!("folio {} overlaps the one before it", folio.index())));
+            }
+            end = folio.end_index();
+            pages += folio.pages();
+            self.check_folio(entry)?;
+        }
+        if pages != index.pages() {
+            return Err(Broken::accounting(format!("the file counts {} cached pages and has {pages}", index.pages())));
+        }
+        Ok(())
+    }
+
+    fn check_folio(&self, entry: &Entry) -> Result<(), Broken> {
+        let folio = &*entry.folio;
+        let at = folio.index();
+        let fail = |what: String| Err(Broken::invariant(format!("folio {at}: {what}")));
+        if !folio.is_attached() {
+            return fail("in the index of the file, but not attached to it".into());
+        }
+        if i64::from(folio.refs()) < folio.pages() as i64 && folio.refs() != 0 {
+            return fail(format!("{} references for {} pages", folio.refs(), folio.pages()));
+        }
+        if folio.data.read().len() as u64 != folio.pages() * self.sizes.page {
+            return fail("its bytes do not match its order".into());
+        }
+        if !folio.is_locked() {
+            self.check_state(folio).or_else(&fail)?;
+            if folio.is_dirty() && !entry.has(Mark::Dirty) {
+                return fail("dirty without the mark: no writeback will find it".into());
+            }
+            if entry.has(Mark::Dirty) && !folio.is_dirty() {
+                return fail("marked dirty without being dirty".into());
+            }
+        }
+        if folio.is_writeback() != entry.has(Mark::Writeback) {
+            return fail("writeback flag and mark disagree".into());
+        }
+        Ok(())
+    }
+
+    /// Block state against flags, of an unlocked folio.
+    fn check_state(&self, folio: &Folio) -> Result<(), String> {
+        let dirty = folio.is_dirty();
+        let Some(state) = *folio.blocks.lock() else {
+            return if dirty && !folio.is_uptodate() { Err("dirty as a whole but not uptodate".into()) } else { Ok(()) };
+        };
+        if state.is_full() != folio.is_uptodate() {
+            return Err("the uptodate flag and the blocks' bits disagree".into());
+        }
+        if state.dirty_but_not_uptodate() {
+            return Err("a block is dirty but not uptodate".into());
+        }
+        if dirty != state.any_dirty() && !folio.is_writeback() {
+            return Err("the dirty flag and the blocks' bits disagree".into());
+        }
+        Ok(())
+    }
+
+    /// Rules that hold at rest, when no operation is under way and everything has been written back: in
+    /// addition to [`Mapping::check`], counters, nothing locked or referenced, nothing beyond the end of file.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn check_at_rest(&self) -> Result<(), Broken> {
+        self.check()?;
+        let mut mapped = Vec::new();
+        self.page_table.for_each(|page, folio, writable| mapped.push((page, folio.clone(), writable)));
+        let end = self.sizes.end_index(self.i_size());
+        for (page, folio, writable) in &mapped {
+            let fail = |what: &str| Err(Broken::invariant(format!("page {page} of the mapping {what}")));
+            if !folio.is_attached() || !folio.contains(*page) {
+                return fail("shows a folio that has left the file");
+            }
+            if *page >= end {
+                return fail("lies beyond the end of file");
+            }
+            if *writable && !folio.is_dirty() {
+                return fail("is writable though its folio is clean");
+            }
+        }
+        drop(mapped);
+        let index = self.index();
+        let (mut cached, mut dirty, mut writeback) = (0, 0, 0);
+        for folio in index.iter().map(|entry| &entry.folio) {
+            let pages = folio.pages() as i64;
+            cached += pages;
+            dirty += if folio.is_dirty() { pages } else { 0 };
+            writeback += if folio.is_writeback() { pages } else { 0 };
+            let at = folio.index();
+            if folio.is_locked() {
+                return Err(Broken::invariant(format!("folio {at} is locked by nobody")));
+            }
+            if at >= end.next_multiple_of(1 << self.sizes.min_order) {
+                return Err(Broken::invariant(format!("folio {at} lies beyond the end of file")));
+            }
+        }
+        let memory = &self.memory;
+        for (what, counter, actual) in [
+            ("cached", &memory.cached, cached),
+            ("dirty", &memory.dirty, dirty),
+            ("writeback", &memory.writeback, writeback),
+        ] {
+            let counted = counter.load(Relaxed);
+            if counted != actual {
+                return Err(Broken::accounting(format!("{counted} {what} pages are counted, {actual} there are")));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,63 @@
+//! A page cache.
+//!
+//! Folios of one or more pages, indexed per file, filled, dirtied, written back, truncated, invalidated, split
+//! and reclaimed by the rules Linux follows (6.12). The state that bugs live between is kept apart, as it is
+//! there: a folio's dirty flag, its marks in the index, its per-block bits, the dirty bits of page table entries
+//! and the counters are five different things that have to agree.
+//!
+//! | file | what it has |
+//! |---|---|
+//! | [`folio`] | a folio: flags, lock, references, bytes |
+//! | [`blocks`] | its per-block uptodate and dirty state |
+//! | [`index`] | the index of a file's folios, with marks |
+//! | [`mapping`] | a file's cache: index, size, locks, error sequence |
+//! | [`memory`] | the counters all mappings share, and the memory limit |
+//! | [`lookup`] | finding folios, creating them |
+//! | [`filemap`] | reading through the cache, faults, loads and stores |
+//! | [`dirty`] | dirtying, cleaning, writeback flags, with their accounting |
+//! | [`truncate`] | removing ranges: truncate, punch, invalidation for direct I/O |
+//! | [`split`] | splitting a large folio |
+//! | [`reclaim`] | evicting clean folios |
+//! | [`pagetable`] | page table entries of shared mappings |
+//! | [`invariants`] | what must hold, checked |
+//!
+//! # Locks
+//!
+//! | lock | kind | protects |
+//! |---|---|---|
+//! | `invalidate_lock` | sleeping, shared or exclusive | shared: filling folios from the device; exclusive: dropping a range and its blocks |
+//! | folio lock | sleeping | a folio's place in the file, its private state against release, its fill |
+//! | index lock | short | index, marks, the dirty and writeback flags' edges, counters |
+//! | page table lock | short | page table entries |
+//! | block state lock | short | per-block bits of one folio |
+//!
+//! Order, outer to inner: `invalidate_lock`, folio lock (ascending index), page table, block state, index.
+//! Short locks are never held across an await: lanes are `Send`, so the compiler sees to it.
+//!
+//! Absent on purpose: operations, oracles, schedules, extents. What the cache needs from a file system stands in
+//! [`filemap::FileOps`].
+
+pub mod blocks;
+pub mod dirty;
+pub mod error;
+pub mod filemap;
+pub mod folio;
+pub mod index;
+pub mod invariants;
+pub mod lookup;
+pub mod mapping;
+pub mod memory;
+pub mod pagetable;
+pub mod reclaim;
+pub mod split;
+pub mod truncate;
+
+pub use blocks::BlockState;
+pub use error::{Error, Result};
+pub use filemap::FileOps;
+pub use folio::{Folio, FolioRef, Locked};
+pub use index::{Index, Mark};
+pub use invariants::Broken;
+pub use mapping::{Mapping, Sizes};
+pub use memory::Memory;
+pub use pagetable::PageTable;

@@ -1,0 +1,101 @@
+//! Finding folios, and creating them.
+
+use crate::folio::{Folio, FolioRef, Locked};
+use crate::mapping::Mapping;
+use crate::reclaim;
+use lanes::{Task, Y};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+impl Mapping {
+    /// The folio that contains page `index`, referenced.
+    ///
+    /// Slot loaded, reference tried, slot loaded again: the folio can leave the file between any two of these.
+    /// Whoever needs it to stay has to lock it and test [`Folio::is_attached`].
+    pub async fn lookup(&self, task: &Task, index: u64) -> Option<FolioRef> {
+        loop {
+            let slot = self.index().load(index).map(|entry| entry.folio.clone())?;
+            task.at(Y::LK1).await;
+            if let Some(folio) = FolioRef::try_get(&slot) {
+                task.at(Y::LK2).await;
+                if self.index().load(index).is_some_and(|entry| Arc::ptr_eq(&entry.folio, &slot)) {
+                    return Some(folio);
+                }
+            }
+            task.at(Y::LK3).await;
+        }
+    }
+
+    /// The folio that contains page `index`, referenced, without a place to switch lanes: for walks that test
+    /// it under its lock anyway.
+    pub(crate) fn peek(&self, index: u64) -> Option<FolioRef> {
+        self.index().load(index).and_then(|entry| FolioRef::try_get(&entry.folio))
+    }
+
+    /// A reference to a folio found in the index, unless it is being removed or split at this moment.
+    pub fn reference(&self, folio: &Arc<Folio>) -> Option<FolioRef> {
+        FolioRef::try_get(folio)
+    }
+
+    /// The folio that contains page `index`, locked; created if there is none, with an order that suits a
+    /// transfer of `len` bytes. A created folio is not uptodate.
+    pub async fn lock_or_create(&self, task: &Task, index: u64, len: u64) -> Locked {
+        loop {
+            if let Some(folio) = self.lookup(task, index).await {
+                let locked = folio.lock(task, Y::LOCK).await;
+                if locked.is_attached() && locked.contains(index) {
+                    return locked;
+                }
+                continue; // truncated, reclaimed or split meanwhile
+            }
+            if let Some(created) = self.create(task, index, len).await {
+                return created;
+            }
+        }
+    }
+
+    /// A new folio that contains page `index`, locked; `None` if another lane was faster.
+    pub(crate) async fn create(&self, task: &Task, index: u64, len: u64) -> Option<Locked> {
+        let wanted = self.order_for(index, len);
+        task.at(Y::ALLOC).await;
+        if self.memory.is_short(1 << wanted) {
+            reclaim::make_room(self, task, 1 << wanted).await;
+        }
+        task.at(Y::ADD1).await;
+        let mut order = wanted;
+        let locked = loop {
+            // Only the smallest order aligns the index down; the others are never larger than its alignment.
+            let first = index >> order << order;
+            let folio = Folio::new(first, order, (self.sizes.page << order) as usize, task.lane());
+            if self.add(&folio) {
+                break Locked::created(folio);
+            }
+            drop(Locked::created(folio));
+            if order == self.sizes.min_order {
+                return None;
+            }
+            order -= 1;
+        };
+        task.at(Y::ADD4).await;
+        Some(locked)
+    }
+
+    /// Largest order that `len` bytes fill, the index is aligned to, and the limits allow.
+    fn order_for(&self, index: u64, len: u64) -> u8 {
+        let pages = (len / self.sizes.page).max(1);
+        let by_len = pages.ilog2() as u8;
+        let by_index = if index == 0 { u8::MAX } else { index.trailing_zeros() as u8 };
+        by_len.min(by_index).min(self.sizes.max_order).max(self.sizes.min_order)
+    }
+
+    fn add(&self, folio: &FolioRef) -> bool {
+        let mut index = self.index();
+        if !index.insert(folio.arc().clone()) {
+            return false;
+        }
+        folio.add_refs(folio.pages() as i32);
+        folio.change_attached(true);
+        self.memory.cached.fetch_add(folio.pages() as i64, Relaxed);
+        true
+    }
+}

@@ -1,0 +1,180 @@
+//! A file's cache: what the kernel calls an address_space, with the inode's size.
+
+use crate::blocks::{BlockState, MAX_BLOCKS};
+use crate::folio::Folio;
+use crate::index::Index;
+use crate::invariants::Reported;
+use crate::memory::Memory;
+use crate::pagetable::PageTable;
+use faults::FaultSet;
+use lanes::RwSem;
+use parking_lot::{Mutex, MutexGuard};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+/// The sizes of a cache, all powers of two.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// Page size in bytes.
+    pub page: u64,
+    /// Block size of the file system in bytes.
+    pub block: u64,
+    /// Smallest order of a folio: it holds at least a block.
+    pub min_order: u8,
+    /// Largest order of a folio.
+    pub max_order: u8,
+}
+
+impl Sizes {
+    /// The sizes, with `max_order` lowered so that no folio has more than [`MAX_BLOCKS`] blocks.
+    pub fn new(page: u64, block: u64, max_order: u8) -> Sizes {
+        let min_order = (block / page).max(1).trailing_zeros() as u8;
+        let most = (u64::from(MAX_BLOCKS) * block / page).trailing_zeros() as u8;
+        Sizes { page, block, min_order, max_order: max_order.min(most).max(min_order) }
+    }
+
+    /// The page that holds byte `pos`.
+    pub fn index(&self, pos: u64) -> u64 {
+        pos / self.page
+    }
+
+    /// The page after the last one that holds a byte below `end`.
+    pub fn end_index(&self, end: u64) -> u64 {
+        end.div_ceil(self.page)
+    }
+
+    /// First block that meets byte `pos`, rounded down to its start.
+    pub fn block_down(&self, pos: u64) -> u64 {
+        pos & !(self.block - 1)
+    }
+
+    /// `pos` rounded up to the end of its block.
+    pub fn block_up(&self, pos: u64) -> u64 {
+        pos.next_multiple_of(self.block)
+    }
+
+    /// `pos` rounded up to the end of its page.
+    pub fn page_up(&self, pos: u64) -> u64 {
+        pos.next_multiple_of(self.page)
+    }
+}
+
+/// A file's cache.
+#[derive(Debug)]
+pub struct Mapping {
+    /// The sizes.
+    pub sizes: Sizes,
+    index: Mutex<Index>,
+    i_size: AtomicU64,
+    /// Shared by whoever fills folios from the device, exclusive for whoever drops a range with its blocks.
+    pub invalidate_lock: RwSem,
+    /// The counters this cache contributes to.
+    pub memory: Arc<Memory>,
+    /// Page table entries of its shared mappings.
+    pub page_table: PageTable,
+    error: AtomicBool,
+    pub(crate) reported: Reported,
+    /// The historical bugs that are armed.
+    pub faults: FaultSet,
+}
+
+impl Mapping {
+    /// An empty cache of a file of size 0.
+    pub fn new(sizes: Sizes, memory: Arc<Memory>, faults: FaultSet) -> Mapping {
+        Mapping {
+            sizes,
+            index: Mutex::default(),
+            i_size: AtomicU64::new(0),
+            invalidate_lock: RwSem::new("invalidate_lock"),
+            memory,
+            page_table: PageTable::default(),
+            error: AtomicBool::new(false),
+            reported: Reported::default(),
+            faults,
+        }
+    }
+
+    /// The index, under its lock.
+    pub fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock()
+    }
+
+    /// The size of the file. A reader that sees a size sees the bytes below it.
+    pub fn i_size(&self) -> u64 {
+        self.i_size.load(Acquire)
+    }
+
+    /// Sets the size. The caller holds i_rwsem exclusive, or the lock that serialises direct writes' ends.
+    pub fn set_i_size(&self, size: u64) {
+        self.i_size.store(size, Release);
+    }
+
+    /// Records that data was lost, for the next fsync.
+    pub fn set_error(&self) {
+        self.error.store(true, Relaxed);
+    }
+
+    /// Whether data was lost since the last call.
+    pub fn take_error(&self) -> bool {
+        self.error.swap(false, Relaxed)
+    }
+
+    /// File position of the folio's first byte.
+    pub fn pos(&self, folio: &Folio) -> u64 {
+        folio.index() * self.sizes.page
+    }
+
+    /// The folio's bytes of the file.
+    pub fn byte_range(&self, folio: &Folio) -> Range<u64> {
+        self.pos(folio)..folio.end_index() * self.sizes.page
+    }
+
+    /// Number of blocks in the folio.
+    pub fn block_count(&self, folio: &Folio) -> u32 {
+        (folio.pages() * self.sizes.page / self.sizes.block) as u32
+    }
+
+    /// The folio's blocks that `range`, file positions inside the folio, touches: rounded outward.
+    pub fn blocks_touched(&self, folio: &Folio, range: &Range<u64>) -> Range<u32> {
+        let (start, block) = (self.pos(folio), self.sizes.block);
+        ((range.start - start) / block) as u32..(range.end - start).div_ceil(block) as u32
+    }
+
+    /// The folio's blocks that lie wholly inside `range`: rounded inward.
+    pub fn blocks_inside(&self, folio: &Folio, range: &Range<u64>) -> Range<u32> {
+        let (start, block) = (self.pos(folio), self.sizes.block);
+        let first = (range.start - start).div_ceil(block) as u32;
+        first..(((range.end - start) / block) as u32).max(first)
+    }
+
+    /// Gives the folio per-block state if it has several blocks and none yet, and passes the state on.
+    pub fn with_blocks<R>(&self, folio: &Folio, f: impl FnOnce(&mut BlockState) -> R) -> Option<R> {
+        let count = self.block_count(folio);
+        if count <= 1 {
+            return None;
+        }
+        let mut blocks = folio.blocks.lock();
+        let state = blocks.get_or_insert_with(|| BlockState::new(count, folio.is_uptodate(), folio.is_dirty()));
+        Some(f(state))
+    }
+
+    /// Marks the blocks that `range` touches valid, and the folio if that were the last.
+    pub fn mark_uptodate(&self, folio: &Folio, range: &Range<u64>) {
+        let touched = self.blocks_touched(folio, range);
+        let full = match &mut *folio.blocks.lock() {
+            Some(state) => state.set_uptodate(touched),
+            None => *range == self.byte_range(folio) || folio.is_uptodate() || self.block_count(folio) <= 1,
+        };
+        if full {
+            folio.set_uptodate();
+        }
+    }
+
+    /// Whether the bytes of `range` in the folio are valid.
+    pub fn is_uptodate(&self, folio: &Folio, range: &Range<u64>) -> bool {
+        folio.is_uptodate()
+            || folio.blocks.lock().is_some_and(|state| state.is_uptodate(self.blocks_touched(folio, range)))
+    }
+}

@@ -1,0 +1,89 @@
+//! Evicting clean folios.
+
+use crate::folio::FolioRef;
+use crate::mapping::Mapping;
+use lanes::{Task, Y};
+use std::ops::Range;
+
+/// What became of a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evicted {
+    /// Removed from the file.
+    Yes,
+    /// Kept: locked, dirty, under writeback, or used by somebody else.
+    No,
+}
+
+impl Mapping {
+    /// The folios that meet pages `range` and that reclaim would look at, by index.
+    pub fn candidates(&self, range: Range<u64>) -> Vec<FolioRef> {
+        let index = self.index();
+        let meets = |folio: &crate::Folio| folio.end_index() > range.start && folio.index() < range.end;
+        let clean = |folio: &crate::Folio| !folio.is_dirty() && !folio.is_writeback() && !folio.is_locked();
+        let folios = index.iter().map(|entry| &entry.folio).filter(|folio| meets(folio) && clean(folio));
+        folios.filter_map(FolioRef::try_get).collect()
+    }
+
+    /// Tries to remove one clean folio.
+    pub async fn evict(&self, task: &Task, folio: FolioRef) -> Evicted {
+        task.at(Y::C1).await;
+        let Ok(locked) = folio.try_lock(task) else { return Evicted::No };
+        task.at(Y::C2).await;
+        if !locked.is_attached() || locked.is_dirty() || locked.is_writeback() {
+            return Evicted::No;
+        }
+        if self.page_table.is_mapped(&locked) {
+            task.at(Y::C3).await;
+            self.unmap_folio(locked.folio());
+            if locked.is_dirty() {
+                return Evicted::No; // a store the flag did not know of
+            }
+        }
+        // Private state may go only while the folio is clean: its dirty bits would be lost.
+        *locked.blocks.lock() = None;
+        task.at(Y::C4).await;
+        // References first, then dirty: a store made through a reference dropped in between is seen this way.
+        let pages = locked.pages() as i32;
+        if !locked.freeze(pages + 1) {
+            return Evicted::No;
+        }
+        if locked.is_dirty() || locked.is_writeback() {
+            locked.unfreeze(pages + 1);
+            return Evicted::No;
+        }
+        self.detach(&locked);
+        locked.unfreeze(1);
+        task.at(Y::C6).await;
+        Evicted::Yes
+    }
+
+    /// Removes all page table entries: the file is no longer mapped.
+    pub fn unmap_all(&self) {
+        for folio in self.page_table.unmap(0..u64::MAX, |_| true) {
+            self.dirty_folio(&folio);
+        }
+    }
+
+    /// Removes the page table entries of a folio, putting their dirty bits into its flag.
+    pub(crate) fn unmap_folio(&self, folio: &FolioRef) {
+        let dirty = self.page_table.unmap(folio.index()..folio.end_index(), |mapped| mapped.is(folio.arc()));
+        if !dirty.is_empty() {
+            self.dirty_folio(folio);
+        }
+    }
+}
+
+/// Evicts until `pages` more fit under the limit or nothing more can be evicted. Runs in the lane that allocates
+/// and never waits for writeback: the lane may hold locks that its end needs.
+pub(crate) async fn make_room(mapping: &Mapping, task: &Task, pages: u64) {
+    task.at(Y::C0).await;
+    for folio in mapping.candidates(0..u64::MAX) {
+        if !mapping.memory.is_short(pages) {
+            return;
+        }
+        mapping.evict(task, folio).await;
+    }
+    if mapping.memory.is_short(pages) {
+        mapping.memory.dirtied.raise();
+    }
+}

@@ -1,0 +1,88 @@
+//! Splitting a large folio into folios of the smallest order.
+
+use crate::error::{Error, Result};
+use crate::folio::{Folio, FolioRef, Locked};
+use crate::mapping::Mapping;
+use lanes::{Task, Y};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+impl Mapping {
+    /// Splits the locked folio. Pieces that begin at or beyond the end of file leave the file.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if its private state cannot be released (it is dirty by blocks, or under writeback);
+    /// [`Error::Again`] if somebody else has a reference and may be copying.
+    pub(crate) async fn split(&self, task: &Task, folio: &Locked) -> Result<()> {
+        task.at(Y::S0).await;
+        let min = self.sizes.min_order;
+        if folio.order() <= min || folio.is_writeback() {
+            return Err(Error::Busy);
+        }
+        {
+            // Bits of single blocks cannot be divided among the pieces' flags.
+            let mut blocks = folio.blocks.lock();
+            if blocks.is_some() && (folio.is_dirty() || !folio.is_uptodate()) {
+                return Err(Error::Busy);
+            }
+            *blocks = None;
+        }
+        task.at(Y::S1).await;
+        self.unmap_folio(folio.folio());
+        task.at(Y::S2).await;
+        let end = self.sizes.end_index(self.i_size());
+        let pages = folio.pages();
+        if !folio.freeze(pages as i32 + 1) {
+            return Err(Error::Again);
+        }
+        let pieces = self.carve(task, folio, min);
+        self.replace_by_pieces(folio, pages, &pieces, end);
+        task.at(Y::S5).await;
+        task.at(Y::S6).await;
+        drop(pieces); // unlocks them; the dropped ones are freed
+        Ok(())
+    }
+
+    /// The folio's pieces after the first, locked, with their bytes and flags; the folio becomes the first.
+    fn carve(&self, task: &Task, folio: &Locked, order: u8) -> Vec<Locked> {
+        let len = (self.sizes.page << order) as usize;
+        let mut data = folio.data.write();
+        let pieces = (1..data.len() / len).map(|n| {
+            let piece = Folio::new(folio.index() + ((n as u64) << order), order, len, task.lane());
+            piece.data.write().copy_from_slice(&data[n * len..(n + 1) * len]);
+            if folio.is_uptodate() {
+                piece.set_uptodate();
+            }
+            piece.change_dirty(folio.is_dirty());
+            Locked::created(piece)
+        });
+        let pieces = pieces.collect();
+        let first = data[..len].to_vec().into_boxed_slice();
+        *data = first;
+        folio.set_order(order);
+        pieces
+    }
+
+    fn replace_by_pieces(&self, head: &Locked, pages: u64, pieces: &[Locked], end: u64) {
+        let mut index = self.index();
+        let kept: Vec<Arc<Folio>> = std::iter::once(head.folio())
+            .chain(pieces.iter().map(Locked::folio).filter(|piece| piece.index() < end))
+            .map(|piece| FolioRef::arc(piece).clone())
+            .collect();
+        index.replace(head.index(), pages, &kept);
+        for piece in pieces {
+            if piece.index() < end {
+                piece.add_refs(piece.pages() as i32);
+                piece.change_attached(true);
+            } else {
+                self.memory.cached.fetch_sub(piece.pages() as i64, Relaxed);
+                // Dirty pages that leave the file undo their accounting, exactly once.
+                if piece.change_dirty(false) && !self.faults.armed(faults::Fault::SplitDropsDirty) {
+                    self.memory.dirty.fetch_sub(piece.pages() as i64, Relaxed);
+                }
+            }
+        }
+        // The head's references come back only now: until here its slots still led to it for every page.
+        head.unfreeze(head.pages() as i32 + 1);
+    }
+}

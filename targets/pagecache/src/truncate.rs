@@ -1,0 +1,249 @@
+//! Removing ranges from the cache: truncate, punch, invalidation for direct I/O.
+
+use crate::error::{Error, Result};
+use crate::folio::{FolioRef, Locked};
+use crate::invariants::Broken;
+use crate::mapping::Mapping;
+use lanes::{Task, Y};
+use std::ops::Range;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Who removes, and so what partly covered folios keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// The end of file moves: blocks in the range are gone whatever they held.
+    Truncate,
+    /// A hole is made without the range having been written back first: dirty blocks inside it lose their
+    /// backing and must not be written.
+    PunchUnflushed,
+}
+
+impl Mapping {
+    /// Removes the page table entries of `range`'s pages.
+    pub(crate) async fn unmap_range(&self, task: &Task, pages: Range<u64>) {
+        task.at(Y::UNMAP).await;
+        for folio in self.page_table.unmap(pages, |_| true) {
+            self.dirty_folio(&folio);
+        }
+    }
+
+    /// Drops everything at and after byte `size`, the new end of file, which is already set: from that moment no
+    /// fault and no read can bring it back. Entries are removed twice, because a fault that had passed its size
+    /// test may have installed one in between.
+    pub async fn truncate_to(&self, task: &Task, size: u64) {
+        let beyond = self.sizes.end_index(size)..u64::MAX;
+        self.unmap_range(task, beyond.clone()).await;
+        self.remove_range(task, size..u64::MAX, Removal::Truncate).await;
+        task.at(Y::T5).await;
+        self.unmap_range(task, beyond).await;
+    }
+
+    /// Drops the whole pages of `range` and zeroes its partly covered ones. The caller holds `invalidate_lock`
+    /// exclusive, so nothing comes back before it has removed the blocks.
+    pub async fn punch_out(&self, task: &Task, range: Range<u64>, removal: Removal) {
+        let whole = self.sizes.end_index(range.start)..self.sizes.index(range.end);
+        if !whole.is_empty() {
+            task.at(Y::P1).await;
+            self.unmap_range(task, whole).await;
+        }
+        self.remove_range(task, range, removal).await;
+    }
+
+    /// Two passes: the first takes what it can without waiting, the second waits and goes on until a sweep finds
+    /// nothing. `range.end` is `u64::MAX` for "to the end".
+    async fn remove_range(&self, task: &Task, range: Range<u64>, removal: Removal) {
+        let last = if range.end == u64::MAX { u64::MAX } else { self.sizes.index(range.end) };
+        let mut whole = self.sizes.end_index(range.start)..last;
+        self.first_pass(task, whole.clone()).await;
+        // Only folios that stick out of the range are left at its ends.
+        let mut same_folio = false;
+        if let Some(folio) = self.lock_attached(task, self.sizes.index(range.start), Y::T3).await {
+            let end = folio.end_index();
+            same_folio = range.end < self.byte_range(&folio).end;
+            let index = folio.index();
+            if !self.remove_partial(task, folio, &range, removal).await {
+                whole.start = whole.start.max(end);
+                if same_folio {
+                    whole.end = whole.end.min(index);
+                }
+            }
+        }
+        if !same_folio && range.end != u64::MAX {
+            if let Some(folio) = self.lock_attached(task, self.sizes.index(range.end), Y::T3).await {
+                let index = folio.index();
+                if !self.remove_partial(task, folio, &range, removal).await {
+                    whole.end = whole.end.min(index);
+                }
+            }
+        }
+        self.second_pass(task, whole).await;
+    }
+
+    /// The first folio that meets `pages`, if it qualifies for removal in this walk.
+    fn next_in(&self, pages: &Range<u64>) -> Option<FolioRef> {
+        let index = self.index();
+        let mut from = pages.start;
+        loop {
+            let folio = &index.find(from, pages.end)?.folio;
+            let inside = folio.index() >= pages.start && folio.end_index() <= pages.end;
+            if inside || self.faults.armed(faults::Fault::PunchDropsFolio) {
+                if let Some(folio) = FolioRef::try_get(folio) {
+                    return Some(folio);
+                }
+            }
+            from = folio.end_index();
+        }
+    }
+
+    async fn first_pass(&self, task: &Task, mut pages: Range<u64>) {
+        while let Some(folio) = self.next_in(&pages) {
+            pages.start = folio.end_index();
+            let Ok(locked) = folio.try_lock(task) else { continue };
+            if !locked.is_attached() || locked.is_writeback() {
+                continue;
+            }
+            task.at(Y::T2).await;
+            self.drop_folio(&locked);
+        }
+    }
+
+    async fn second_pass(&self, task: &Task, pages: Range<u64>) {
+        let mut rest = pages.clone();
+        while let Some(folio) = self.next_in(&rest) {
+            task.at(Y::T4).await;
+            let locked = folio.lock(task, Y::T4).await;
+            if !locked.is_attached() {
+                continue;
+            }
+            locked.wait_writeback(task, Y::WBW).await;
+            rest.start = locked.end_index();
+            self.drop_folio(&locked);
+        }
+    }
+
+    /// The folio that contains `page`, locked and in the file.
+    pub async fn lock_attached(&self, task: &Task, page: u64, y: Y) -> Option<Locked> {
+        loop {
+            let locked = self.peek(page)?.lock(task, y).await;
+            if locked.is_attached() && locked.contains(page) {
+                return Some(locked);
+            }
+        }
+    }
+
+    /// Zeroes the part of a folio that `range` covers, and splits it so that whole pages can go. False if the
+    /// folio stays in one piece and the walk must leave it alone.
+    async fn remove_partial(&self, task: &Task, folio: Locked, range: &Range<u64>, removal: Removal) -> bool {
+        task.at(Y::T3).await;
+        folio.wait_writeback(task, Y::WBW).await;
+        let bytes = self.byte_range(&folio);
+        let part = range.start.max(bytes.start)..range.end.min(bytes.end);
+        if part.is_empty() {
+            return false;
+        }
+        if part == bytes {
+            self.drop_folio(&folio);
+            return true;
+        }
+        if !(removal == Removal::PunchUnflushed && self.faults.armed(faults::Fault::PunchKeepsEdges)) {
+            folio.data.write()[(part.start - bytes.start) as usize..(part.end - bytes.start) as usize].fill(0);
+        }
+        if removal == Removal::PunchUnflushed {
+            self.clean_dropped_blocks(&folio, &part);
+        }
+        if folio.order() == self.sizes.min_order {
+            return true;
+        }
+        if self.split(task, &folio).await.is_ok() {
+            return true;
+        }
+        if folio.is_dirty() {
+            // Its other bytes are needed. What a mapping shows beyond the end of file goes all the same.
+            self.unmap_folio(folio.folio());
+            return false;
+        }
+        self.drop_folio(&folio);
+        true
+    }
+
+    /// Takes a folio out of the file for good. The order matters: entries first, so that no store comes after;
+    /// the private state; the dirty state with its accounting; then the removal.
+    pub(crate) fn drop_folio(&self, folio: &Locked) {
+        self.unmap_folio(folio.folio());
+        if !self.faults.armed(faults::Fault::TruncateKeepsDirty) {
+            self.cancel_dirty(folio);
+        }
+        *folio.blocks.lock() = None;
+        self.detach(folio);
+        folio.add_refs(-(folio.pages() as i32));
+    }
+
+    /// Removes the folio from the index. The index's references are the caller's to drop.
+    pub(crate) fn detach(&self, folio: &Locked) {
+        let mut index = self.index();
+        if folio.is_dirty() {
+            self.report(Broken::invariant(format!("folio {} was removed while dirty", folio.index())));
+        }
+        if folio.is_writeback() {
+            self.report(Broken::invariant(format!("folio {} was removed under writeback", folio.index())));
+        }
+        if !index.remove(folio.folio().arc()) {
+            self.report(Broken::invariant(format!("folio {} was removed twice", folio.index())));
+            return;
+        }
+        folio.change_attached(false);
+        self.memory.cached.fetch_sub(folio.pages() as i64, Relaxed);
+    }
+
+    /// Removes the folios that meet bytes `range`, which have been written back, so that direct I/O and the
+    /// cache do not show two versions. Takes no `invalidate_lock`.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if a folio was dirtied again and had to stay.
+    pub async fn invalidate(&self, task: &Task, range: &Range<u64>) -> Result<()> {
+        let mut rest = self.sizes.index(range.start)..self.sizes.end_index(range.end);
+        let mut result = Ok(());
+        loop {
+            let found = self.index().find(rest.start, rest.end).and_then(|entry| FolioRef::try_get(&entry.folio));
+            let Some(folio) = found else { return result };
+            task.at(Y::I1).await;
+            let locked = folio.lock(task, Y::I2).await;
+            if !locked.is_attached() {
+                continue;
+            }
+            locked.wait_writeback(task, Y::WBW).await;
+            rest.start = locked.end_index();
+            self.unmap_folio(locked.folio());
+            if locked.is_dirty() {
+                result = Err(Error::Busy);
+                continue;
+            }
+            *locked.blocks.lock() = None;
+            task.at(Y::I3).await;
+            if locked.is_dirty() {
+                result = Err(Error::Busy);
+                continue;
+            }
+            self.detach(&locked);
+            locked.add_refs(-(locked.pages() as i32));
+            task.at(Y::I4).await;
+        }
+    }
+
+    /// The size was raised from `old` inside a page: write-protects the page that held the old end of file, so
+    /// that the next store to it faults and gets blocks. With `zero_upto`, also zeroes the cached bytes from the
+    /// old end of file to there, which become visible and may hold what was stored beyond the end.
+    pub async fn extended(&self, task: &Task, old: u64, zero_upto: Option<u64>) {
+        if old.is_multiple_of(self.sizes.page) {
+            return;
+        }
+        let Some(folio) = self.lock_attached(task, self.sizes.index(old), Y::W12).await else { return };
+        if self.page_table.write_protect(folio.folio()) {
+            self.dirty_folio(&folio);
+        }
+        let Some(upto) = zero_upto.filter(|_| !self.faults.armed(faults::Fault::ExtendExposesTail)) else { return };
+        let bytes = self.byte_range(&folio);
+        let tail = old..upto.min(bytes.end);
+        folio.data.write()[(tail.start - bytes.start) as usize..(tail.end - bytes.start) as usize].fill(0);
+    }
+}
