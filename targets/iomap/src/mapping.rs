@@ -1,0 +1,94 @@
+//! Mappings, and what a file system has to offer.
+
+use crate::writeback::WriteIo;
+use lanes::Task;
+use pagecache::{FileOps, Result};
+use std::future::Future;
+use std::ops::Range;
+
+/// What a range of a file is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Nothing: reads as zero.
+    Hole,
+    /// Space is reserved, no blocks are chosen: the data is in the cache only.
+    Delalloc,
+    /// Blocks whose content does not count: reads as zero until the end of a write converts them.
+    Unwritten,
+    /// Blocks with data.
+    Mapped,
+}
+
+/// What a range of a file was made of when the extents were looked up.
+#[derive(Clone, Debug)]
+pub struct Iomap {
+    /// Bytes of the file, whole blocks.
+    pub range: Range<u64>,
+    /// What they are.
+    pub kind: Kind,
+    /// Device address of the first byte, of [`Kind::Unwritten`] and [`Kind::Mapped`].
+    pub addr: u64,
+    /// The blocks were allocated or reserved by this very lookup: they hold nothing of the file's.
+    pub new: bool,
+    /// The sequence of the extents at the lookup.
+    pub cookie: u64,
+}
+
+impl Iomap {
+    /// Device address of file position `pos`, inside the range.
+    pub fn addr_of(&self, pos: u64) -> u64 {
+        self.addr + (pos - self.range.start)
+    }
+
+    /// Whether a block that starts at `pos` holds nothing: to be zeroed instead of read.
+    pub fn reads_as_zero(&self, pos: u64, i_size: u64) -> bool {
+        self.kind != Kind::Mapped || self.new || pos >= i_size
+    }
+}
+
+/// What a mapping is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To fill folios, read directly, or seek: changes nothing.
+    Read,
+    /// A buffered write or a store: holes become delayed allocation.
+    Write,
+    /// Zeroing: allocates nothing over holes.
+    Zero,
+    /// A direct write: holes and delayed allocation become unwritten blocks.
+    DirectWrite,
+}
+
+/// A file with extents, on a device.
+pub trait FileSystem: FileOps {
+    /// Looks up, and for a write creates, what `range` begins with. The mapping covers `range.start`.
+    fn begin(&self, task: &Task, range: Range<u64>, purpose: Purpose) -> impl Future<Output = Result<Iomap>> + Send;
+
+    /// A buffered write got as far as `written_to` with this mapping: gives back what was reserved beyond it
+    /// and no dirty block covers.
+    fn end_write(&self, task: &Task, map: &Iomap, range: Range<u64>, written_to: u64) -> impl Future<Output = ()> + Send;
+
+    /// Whether the extents are still as they were when `map` was looked up.
+    fn is_valid(&self, map: &Iomap) -> bool;
+
+    /// Blocks for writing back `range` of a locked folio, delayed allocation turned into real blocks.
+    fn map_blocks(&self, task: &Task, range: Range<u64>) -> impl Future<Output = Result<Iomap>> + Send;
+
+    /// Queues a write; [`crate::writeback::complete`] ends it.
+    fn submit(&self, io: WriteIo);
+
+    /// Reads the device.
+    fn read_device(&self, addr: u64, into: &mut [u8]);
+
+    /// Writes the device.
+    fn write_device(&self, addr: u64, from: &[u8]);
+
+    /// Unwritten blocks of `range` now hold data.
+    fn convert(&self, range: Range<u64>);
+
+    /// Data up to byte `end` is on the device: raises the size on the device, never beyond the size in memory.
+    fn raise_disk_size(&self, end: u64);
+
+    /// A write that began at `upto` raised the size from `old`, leaving a gap between them.
+    fn extended(&self, task: &Task, old: u64, upto: u64) -> impl Future<Output = ()> + Send;
+}

@@ -1,0 +1,169 @@
+//! Buffered write.
+
+use crate::fill::{prepare_edges, write_into};
+use crate::mapping::{FileSystem, Iomap, Purpose};
+use faults::Fault;
+use lanes::{Task, Y};
+use pagecache::truncate::Removal;
+use pagecache::{Error, Locked, Result};
+use std::ops::Range;
+
+/// The bytes a user hands to a write, of which perhaps only the first can be read.
+#[derive(Clone, Copy, Debug)]
+pub struct UserBuffer<'a> {
+    bytes: &'a [u8],
+    readable: usize,
+}
+
+impl<'a> UserBuffer<'a> {
+    /// A buffer of which `readable` bytes can be read.
+    pub fn new(bytes: &'a [u8], readable: usize) -> UserBuffer<'a> {
+        UserBuffer { bytes, readable: readable.min(bytes.len()) }
+    }
+}
+
+/// Why the use of one mapping ended.
+enum Stop {
+    /// The mapping is used up.
+    End,
+    /// The extents have changed: look them up again.
+    Stale,
+    /// The user buffer cannot be read any further.
+    Fault,
+    /// The device failed.
+    Error(Error),
+}
+
+/// Writes `buffer` at `start`; how many bytes got into the cache. The caller holds i_rwsem exclusive.
+///
+/// # Errors
+/// Only if nothing was written: [`Error::BadAddress`], or what the device or the allocation said.
+pub async fn write<F: FileSystem>(fs: &F, task: &Task, start: u64, buffer: UserBuffer<'_>) -> Result<u64> {
+    let range = start..start + buffer.bytes.len() as u64;
+    let mut pos = start;
+    let mut failed = None;
+    task.at(Y::W2).await;
+    while pos < range.end && failed.is_none() {
+        let before = pos;
+        let map = match fs.begin(task, pos..range.end, Purpose::Write).await {
+            Ok(map) => map,
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
+        };
+        task.at(Y::W4b).await;
+        let stop = write_mapped(fs, task, &map, &mut pos, &range, buffer).await;
+        task.at(Y::W14).await;
+        fs.end_write(task, &map, before..map.range.end.min(range.end), pos).await;
+        match stop {
+            Stop::End => {}
+            // Nothing done and stale is not the end of the write, only of the mapping.
+            Stop::Stale if pos == before && fs.mapping().faults.armed(Fault::StaleEndsWrite) => break,
+            Stop::Stale => {}
+            Stop::Fault => failed = Some(Error::BadAddress),
+            Stop::Error(error) => failed = Some(error),
+        }
+        task.at(Y::W17).await;
+    }
+    match failed {
+        Some(error) if pos == start => Err(error),
+        _ => Ok(pos - start),
+    }
+}
+
+/// Writes from `*pos` on with one mapping, folio by folio.
+async fn write_mapped<F: FileSystem>(
+    fs: &F,
+    task: &Task,
+    map: &Iomap,
+    pos: &mut u64,
+    range: &Range<u64>,
+    buffer: UserBuffer<'_>,
+) -> Stop {
+    let mapping = fs.mapping();
+    let end = map.range.end.min(range.end);
+    // Lowered to what could be copied, after a short copy that had to be given up.
+    let mut most = u64::MAX;
+    while *pos < end {
+        let readable = (buffer.readable as u64).saturating_sub(*pos - range.start);
+        if readable == 0 {
+            return Stop::Fault;
+        }
+        task.at(Y::W3).await;
+        let faults = mapping.faults;
+        if faults.armed(Fault::StaleCheckBeforeLock) && !fs.is_valid(map) {
+            return Stop::Stale;
+        }
+        let folio = mapping.lock_or_create(task, mapping.sizes.index(*pos), end - *pos).await;
+        task.at(Y::W6).await;
+        let unchecked = faults.armed(Fault::StaleIomap) || faults.armed(Fault::StaleCheckBeforeLock);
+        if !unchecked && !fs.is_valid(map) {
+            return Stop::Stale;
+        }
+        task.at(Y::W7).await;
+        let part = *pos..end.min(mapping.byte_range(&folio).end).min(pos.saturating_add(most));
+        if let Err(error) = prepare_edges(fs, task, &folio, map, &part).await {
+            drop(folio);
+            drop_beyond_eof(fs, task, &part).await;
+            return Stop::Error(error);
+        }
+        let copied = (part.end - part.start).min(readable);
+        let from = (part.start - range.start) as usize;
+        let bytes = &buffer.bytes[from..from + copied as usize];
+        let filled = part.start..part.start + copied;
+        write_into(&folio, mapping.pos(&folio), &filled, |into| into.copy_from_slice(bytes));
+        task.at(Y::W9).await;
+        let written = finish_folio(fs, task, folio, &part, copied).await;
+        if written == 0 {
+            drop_beyond_eof(fs, task, &part).await;
+            most = copied;
+            continue;
+        }
+        most = u64::MAX;
+        *pos += written;
+        task.at(Y::W13).await;
+    }
+    Stop::End
+}
+
+/// Makes the copied bytes part of the file; how many were.
+///
+/// A short copy into blocks that were not valid is worth nothing: their old content was not read, because all of
+/// it was going to be overwritten.
+async fn finish_folio<F: FileSystem>(fs: &F, task: &Task, folio: Locked, part: &Range<u64>, copied: u64) -> u64 {
+    let mapping = fs.mapping();
+    let copied_to = part.start + copied;
+    let short = copied_to < part.end && !folio.is_uptodate();
+    let mut dirty = part.start..copied_to;
+    if short {
+        if !mapping.faults.armed(Fault::ShortCopyUptodate) {
+            return 0;
+        }
+        dirty = part.clone();
+    }
+    mapping.mark_uptodate(&folio, part);
+    mapping.dirty_range(&folio, &dirty);
+    task.at(Y::W10).await;
+    // The size comes after the bytes: a reader that sees it sees them.
+    let old_size = mapping.i_size();
+    if copied_to > old_size {
+        mapping.set_i_size(copied_to);
+    }
+    task.at(Y::W11).await;
+    drop(folio);
+    task.at(Y::W12).await;
+    if old_size < part.start {
+        fs.extended(task, old_size, part.start).await;
+    }
+    copied
+}
+
+/// A write that failed may have left folios beyond the end of file; those below it may be dirty and stay.
+async fn drop_beyond_eof<F: FileSystem>(fs: &F, task: &Task, part: &Range<u64>) {
+    let mapping = fs.mapping();
+    let from = part.start.max(mapping.i_size());
+    if from < part.end {
+        mapping.punch_out(task, from..mapping.sizes.page_up(part.end), Removal::Truncate).await;
+    }
+}

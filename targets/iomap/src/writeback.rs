@@ -1,0 +1,234 @@
+//! Writeback: submitting dirty folios, and what happens when the I/O is done.
+
+use crate::mapping::{FileSystem, Kind};
+use faults::Fault;
+use lanes::{Task, Y};
+use pagecache::{BlockState, FolioRef, Locked, Mark};
+use std::ops::Range;
+
+/// A write on its way to the device: one run of blocks of one folio.
+#[derive(Debug)]
+pub struct WriteIo {
+    /// Bytes of the file, whole blocks.
+    pub range: Range<u64>,
+    /// Where the file's data ends in it: at the end of file, if that lies inside.
+    pub data_end: u64,
+    /// Device address.
+    pub addr: u64,
+    /// The blocks are unwritten and have to be converted.
+    pub unwritten: bool,
+    folio: FolioRef,
+    data: Box<[u8]>,
+}
+
+/// Whether to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Everything dirty at the start is on the device at the end; folios under writeback are waited for.
+    Integrity,
+    /// As much as goes without waiting for I/O.
+    Background,
+}
+
+/// Writes what is dirty in `range` and waits for it.
+pub async fn write_and_wait<F: FileSystem>(fs: &F, task: &Task, range: Range<u64>) {
+    write_range(fs, task, range.clone(), Mode::Integrity).await;
+    wait_range(fs, task, range).await;
+}
+
+/// Submits what is dirty in `range`.
+///
+/// An integrity walk first tags what is dirty and then follows the tag alone, so that lanes that go on dirtying
+/// cannot keep it busy for ever.
+pub async fn write_range<F: FileSystem>(fs: &F, task: &Task, range: Range<u64>, mode: Mode) {
+    let mapping = fs.mapping();
+    let (mut next, end) = (mapping.sizes.index(range.start), mapping.sizes.end_index(range.end));
+    let mark = if mode == Mode::Integrity { Mark::ToWrite } else { Mark::Dirty };
+    if mode == Mode::Integrity {
+        task.at(Y::Y1).await;
+        mapping.index().tag(next, end, Mark::Dirty, Mark::ToWrite);
+        task.at(Y::Y2).await;
+    }
+    loop {
+        let found = mapping.index().find_marked(next, end, mark).map(|entry| entry.folio.clone());
+        let Some(folio) = found else { return };
+        next = folio.end_index();
+        let Some(folio) = mapping.reference(&folio) else { continue };
+        task.at(Y::B1).await;
+        write_folio(fs, task, folio, mode).await;
+        task.at(if mode == Mode::Integrity { Y::Y3 } else { Y::B11 }).await;
+    }
+}
+
+/// Submits one folio if it is dirty.
+pub async fn write_folio<F: FileSystem>(fs: &F, task: &Task, folio: FolioRef, mode: Mode) {
+    let mapping = fs.mapping();
+    let locked = folio.lock(task, Y::B1).await;
+    task.at(Y::B2).await;
+    if !locked.is_attached() || !locked.is_dirty() {
+        return;
+    }
+    if locked.is_writeback() {
+        if mode == Mode::Background {
+            return;
+        }
+        // Dirty again while being written: what is on its way is the older content.
+        locked.wait_writeback(task, Y::WBW).await;
+    }
+    if mapping.clean_for_io(&locked) {
+        task.at(Y::B3).await;
+        submit_folio(fs, task, locked).await;
+    }
+}
+
+/// Waits until nothing in `range` is under writeback.
+pub async fn wait_range<F: FileSystem>(fs: &F, task: &Task, range: Range<u64>) {
+    let mapping = fs.mapping();
+    let (mut next, end) = (mapping.sizes.index(range.start), mapping.sizes.end_index(range.end));
+    loop {
+        let found = mapping.index().find_marked(next, end, Mark::Writeback).map(|entry| entry.folio.clone());
+        let Some(folio) = found else { return };
+        next = folio.end_index();
+        let Some(folio) = mapping.reference(&folio) else { continue };
+        folio.wait_writeback(task, Y::Y4).await;
+    }
+}
+
+/// Submits the dirty blocks of a folio that was just cleaned.
+async fn submit_folio<F: FileSystem>(fs: &F, task: &Task, folio: Locked) {
+    let mapping = fs.mapping();
+    let bytes = mapping.byte_range(&folio);
+    // Loaded under the folio lock, in the hold that zeroes: a size raised later finds the folio locked.
+    let i_size = mapping.i_size();
+    if bytes.start >= i_size {
+        // A truncate is on its way to drop it.
+        mapping.with_blocks(&folio, |state| state.clear_dirty(0..state.count));
+        mapping.nothing_to_write(&folio);
+        return;
+    }
+    if i_size < bytes.end && !mapping.faults.armed(Fault::WritebackKeepsTail) {
+        // Every time: a store through a mapping may have put something there since the last.
+        folio.data.write()[(i_size - bytes.start) as usize..].fill(0);
+    }
+    task.at(Y::B5).await;
+    begin_io(fs, &folio);
+    let mut pos = bytes.start;
+    let end = mapping.sizes.block_up(i_size.min(bytes.end)).min(bytes.end);
+    let mut submitted = false;
+    while let Some(run) = dirty_run(fs, &folio, pos..end) {
+        task.at(Y::B4).await;
+        let Ok(map) = fs.map_blocks(task, run.clone()).await else {
+            mapping.set_error();
+            break;
+        };
+        let part = run.start..run.end.min(map.range.end);
+        pos = part.end;
+        if map.kind == Kind::Hole {
+            continue;
+        }
+        mapping.with_blocks(&folio, |state| state.writes_pending += 1);
+        submitted = true;
+        let window = (part.start - bytes.start) as usize..(part.end - bytes.start) as usize;
+        fs.submit(WriteIo {
+            data_end: part.end.min(i_size),
+            addr: map.addr_of(part.start),
+            unwritten: map.kind == Kind::Unwritten,
+            data: folio.data.read()[window].into(),
+            folio: folio.folio().clone(),
+            range: part,
+        });
+        task.at(Y::B7).await;
+    }
+    mapping.with_blocks(&folio, |state| state.clear_dirty(0..state.count));
+    let reference = folio.unlock();
+    task.at(Y::B8).await;
+    drop_bias(fs, &reference, submitted);
+}
+
+/// Sets the writeback flag, with a bias on the count of I/Os, so that the first one to complete does not end the
+/// writeback before the last one is submitted.
+fn begin_io<F: FileSystem>(fs: &F, folio: &Locked) {
+    let mapping = fs.mapping();
+    let bias = u32::from(!mapping.faults.armed(Fault::NoWritebackBias));
+    let count = mapping.block_count(folio);
+    if count > 1 {
+        let mut blocks = folio.blocks.lock();
+        // A folio without state is dirty as a whole.
+        let state = blocks.get_or_insert_with(|| BlockState::new(count, folio.is_uptodate(), true));
+        state.writes_pending += bias;
+    }
+    mapping.start_writeback(folio);
+}
+
+/// The next run of dirty blocks in `range` of the folio.
+fn dirty_run<F: FileSystem>(fs: &F, folio: &Locked, range: Range<u64>) -> Option<Range<u64>> {
+    if range.is_empty() {
+        return None;
+    }
+    let mapping = fs.mapping();
+    if mapping.faults.armed(Fault::WritesCleanBlocks) {
+        return Some(range);
+    }
+    let (start, block) = (mapping.pos(folio), mapping.sizes.block);
+    let blocks = mapping.blocks_touched(folio, &range);
+    match &*folio.blocks.lock() {
+        Some(state) => {
+            let run = state.dirty_run(blocks.start, blocks.end)?;
+            Some(start + u64::from(run.start) * block..start + u64::from(run.end) * block)
+        }
+        None => Some(range),
+    }
+}
+
+/// All I/O of the folio is submitted. Whoever takes the count to zero ends the writeback, exactly once.
+fn drop_bias<F: FileSystem>(fs: &F, folio: &FolioRef, submitted: bool) {
+    let mapping = fs.mapping();
+    let ends = match &mut *folio.blocks.lock() {
+        Some(state) if mapping.faults.armed(Fault::NoWritebackBias) => state.writes_pending == 0 && !submitted,
+        Some(state) => {
+            state.writes_pending -= 1;
+            state.writes_pending == 0
+        }
+        None => !submitted,
+    };
+    if ends {
+        mapping.end_writeback(folio);
+    }
+}
+
+/// One of the folio's I/Os is done.
+fn finish_io<F: FileSystem>(fs: &F, folio: &FolioRef) {
+    let ends = match &mut *folio.blocks.lock() {
+        Some(state) => {
+            state.writes_pending = state.writes_pending.saturating_sub(1);
+            state.writes_pending == 0
+        }
+        None => true,
+    };
+    if ends {
+        fs.mapping().end_writeback(folio);
+    }
+}
+
+/// Completes a write: its data is on the device, extents are converted, the size on the device is raised, and
+/// only then does the folio stop being under writeback. A reader that no longer finds the folio must find the
+/// extents converted.
+pub async fn complete<F: FileSystem>(fs: &F, task: &Task, io: WriteIo) {
+    let faults = fs.mapping().faults;
+    task.at(Y::E2).await;
+    fs.write_device(io.addr, &io.data);
+    let early = faults.armed(Fault::EndBeforeConversion);
+    if early {
+        finish_io(fs, &io.folio);
+    }
+    task.at(Y::E3).await;
+    if io.unwritten {
+        fs.convert(io.range.clone());
+    }
+    task.at(Y::E4).await;
+    fs.raise_disk_size(io.data_end);
+    task.at(Y::E5).await;
+    if !early {
+        finish_io(fs, &io.folio);
+    }
+}

@@ -1,0 +1,67 @@
+//! Zeroing a range of a file.
+
+use crate::fill::{prepare_edges, write_into};
+use crate::mapping::{FileSystem, Iomap, Kind, Purpose};
+use crate::writeback::write_and_wait;
+use faults::Fault;
+use lanes::{Task, Y};
+use pagecache::Result;
+use std::ops::Range;
+
+/// Makes `range` read as zero; whether anything had to be done. Never changes the size.
+///
+/// "A hole or an unwritten extent reads as zero" is true of the device, not of the cache. Such a mapping may be
+/// skipped only if no folio over it was dirty *before* the lookup; otherwise the range is written first, which
+/// turns what was dirty into data, and looked up again.
+pub async fn zero_range<F: FileSystem>(fs: &F, task: &Task, range: Range<u64>) -> Result<bool> {
+    let mapping = fs.mapping();
+    let mut dirty = mapping.needs_writeback(&range) && !mapping.faults.armed(Fault::ZeroSkipsDirty);
+    let mut did_zero = false;
+    let mut pos = range.start;
+    task.at(Y::Z1).await;
+    while pos < range.end {
+        let map = fs.begin(task, pos..range.end, Purpose::Zero).await?;
+        task.at(Y::Z2).await;
+        if matches!(map.kind, Kind::Hole | Kind::Unwritten) {
+            if dirty {
+                task.at(Y::Z3).await;
+                write_and_wait(fs, task, pos..range.end).await;
+                dirty = false;
+            } else {
+                pos = map.range.end;
+            }
+            continue;
+        }
+        did_zero |= zero_mapped(fs, task, &map, &mut pos, range.end).await?;
+    }
+    Ok(did_zero)
+}
+
+/// Zeroes from `*pos` on through the cache until the mapping ends or is stale.
+async fn zero_mapped<F: FileSystem>(fs: &F, task: &Task, map: &Iomap, pos: &mut u64, end: u64) -> Result<bool> {
+    let mapping = fs.mapping();
+    let end = map.range.end.min(end);
+    let mut did_zero = false;
+    while *pos < end {
+        let folio = mapping.lock_or_create(task, mapping.sizes.index(*pos), end - *pos).await;
+        task.at(Y::W6).await;
+        if !fs.is_valid(map) {
+            return Ok(did_zero);
+        }
+        let part = *pos..end.min(mapping.byte_range(&folio).end);
+        prepare_edges(fs, task, &folio, map, &part).await?;
+        write_into(&folio, mapping.pos(&folio), &part, |into| into.fill(0));
+        task.at(Y::W9).await;
+        mapping.mark_uptodate(&folio, &part);
+        mapping.dirty_range(&folio, &part);
+        // Zeroing is no write: the size stays.
+        if mapping.faults.armed(Fault::NonWriteMovesSize) && part.end > mapping.i_size() {
+            mapping.set_i_size(part.end);
+        }
+        drop(folio);
+        did_zero = true;
+        *pos = part.end;
+        task.at(Y::W13).await;
+    }
+    Ok(did_zero)
+}
