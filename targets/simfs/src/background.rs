@@ -1,0 +1,73 @@
+//! The background lanes. Each sleeps until there is work, makes one pass over it, and sleeps again. What a pass
+//! takes on is a choice of the schedule: everything, or one candidate.
+
+use crate::file::File;
+use iomap::writeback::{Mode, complete, write_folio, write_range};
+use lanes::{Task, Y};
+use pagecache::Mark;
+
+impl File {
+    /// Writes dirty folios.
+    pub async fn flusher(&self, task: &Task) {
+        for pass in 0.. {
+            self.mapping.memory.dirtied.wait(task).await;
+            task.begin_op(pass);
+            let dirty = self.dirty_folios();
+            match task.choose(Y::G4, dirty.len() as u32 + 1) {
+                0 => write_range(self, task, 0..u64::MAX, Mode::Background).await,
+                pick => {
+                    let chosen = &dirty[pick as usize - 1];
+                    if let Some(folio) = self.mapping.reference(chosen) {
+                        write_folio(self, task, folio, Mode::Background).await;
+                    }
+                    self.mapping.memory.dirtied.raise(); // the others are still to be written
+                }
+            }
+        }
+    }
+
+    fn dirty_folios(&self) -> Vec<std::sync::Arc<pagecache::Folio>> {
+        let index = self.mapping.index();
+        index.iter().filter(|entry| entry.has(Mark::Dirty)).map(|entry| entry.folio.clone()).collect()
+    }
+
+    /// Completes submitted writes, in any order.
+    pub async fn end_io(&self, task: &Task) {
+        for pass in 0.. {
+            self.submitted.wait(task).await;
+            task.begin_op(pass);
+            loop {
+                let queued = self.queue.lock().len() as u32;
+                if queued == 0 {
+                    break;
+                }
+                let pick = task.choose(Y::E6, queued) as usize;
+                let Some(io) = self.queue.lock().remove(pick) else { break };
+                complete(self, task, io).await;
+                task.at(Y::E6).await;
+            }
+        }
+    }
+
+    /// Evicts clean folios.
+    pub async fn reclaimer(&self, task: &Task) {
+        for pass in 0.. {
+            self.mapping.memory.evictable.wait(task).await;
+            task.begin_op(pass);
+            let mut candidates = self.mapping.candidates(0..u64::MAX);
+            match task.choose(Y::C0, candidates.len() as u32 + 1) {
+                0 => {
+                    for folio in candidates {
+                        self.mapping.evict(task, folio).await;
+                    }
+                }
+                pick => {
+                    let chosen = candidates.swap_remove(pick as usize - 1);
+                    drop(candidates);
+                    self.mapping.evict(task, chosen).await;
+                    self.mapping.memory.evictable.raise();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! The file, and what `iomap` asks of it.
+
+use crate::device::{Device, Garbage};
+use crate::extents::{Block, Extents};
+use faults::{Fault, FaultSet};
+use iomap::{FileSystem, Iomap, Kind, Purpose, WriteIo};
+use lanes::{Event, InFlight, RwSem, Task, Y};
+use pagecache::{FileOps, Locked, Mapping, Memory, Result, Sizes};
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Whose policies the file system follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flavour {
+    /// xfs, Linux 6.12.
+    Xfs,
+    /// xfs before Linux 5.9: delayed allocation becomes written blocks at once, those preallocated beyond the end
+    /// of file included.
+    Xfs58,
+    /// ext4.
+    Ext4,
+}
+
+impl Flavour {
+    /// Whether raising the size zeroes the range that becomes visible. Otherwise the tail on the device is kept
+    /// zero, and only the cached tail is zeroed.
+    pub fn zeroes_on_extension(self) -> bool {
+        self != Flavour::Ext4
+    }
+
+    /// Whether a range is written back and dropped before its blocks are removed.
+    pub fn flushes_before_punch(self) -> bool {
+        self != Flavour::Ext4
+    }
+
+    /// Whether reads take i_rwsem shared.
+    pub fn locks_reads(self) -> bool {
+        self != Flavour::Ext4
+    }
+
+    /// Blocks reserved beyond the end of an appending write.
+    fn preallocates(self) -> u64 {
+        if self == Flavour::Ext4 { 0 } else { 3 }
+    }
+}
+
+/// What a file is made with.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Sizes of page, block and folio.
+    pub sizes: Sizes,
+    /// Policies.
+    pub flavour: Flavour,
+    /// Pages the cache may hold; 0 is no limit.
+    pub memory_pages: u64,
+    /// Largest offset a preallocation may reach.
+    pub limit: u64,
+    /// What the device holds before anything is written.
+    pub garbage: Garbage,
+    /// The historical bugs that are armed.
+    pub faults: FaultSet,
+}
+
+/// A file on its own device.
+#[derive(Debug)]
+pub struct File {
+    pub(crate) mapping: Mapping,
+    pub(crate) flavour: Flavour,
+    limit: u64,
+    /// Exclusive for whoever changes the file's content by system call, its size or its blocks.
+    pub(crate) i_rwsem: RwSem,
+    /// Direct I/O under way.
+    pub(crate) dio: InFlight,
+    pub(crate) extents: Mutex<Extents>,
+    pub(crate) device: Device,
+    /// Submitted writes, oldest first.
+    pub(crate) queue: Mutex<VecDeque<WriteIo>>,
+    /// Raised when a write is submitted: work for the end-io worker.
+    pub(crate) submitted: Event,
+}
+
+impl File {
+    /// An empty file.
+    pub fn new(config: &Config) -> File {
+        let memory = Arc::new(Memory::new(config.memory_pages));
+        File {
+            mapping: Mapping::new(config.sizes, memory, config.faults),
+            flavour: config.flavour,
+            limit: config.limit,
+            i_rwsem: RwSem::new("i_rwsem"),
+            dio: InFlight::default(),
+            extents: Mutex::default(),
+            device: Device::new(config.sizes.block, config.garbage),
+            queue: Mutex::default(),
+            submitted: Event::default(),
+        }
+    }
+
+    /// Gives the new file a size, all of it a hole.
+    pub fn start_with_hole(&self, size: u64) {
+        self.mapping.set_i_size(size);
+        self.extents.lock().disk_size = size;
+    }
+
+    pub(crate) fn armed(&self, fault: Fault) -> bool {
+        self.mapping.faults.armed(fault)
+    }
+
+    /// The blocks that bytes `range` touches.
+    pub(crate) fn blocks_of(&self, range: &Range<u64>) -> Range<u64> {
+        let block = self.mapping.sizes.block;
+        range.start / block..range.end.div_ceil(block)
+    }
+
+    /// The first block wholly beyond the end of file.
+    pub(crate) fn eof_block(&self) -> u64 {
+        self.mapping.i_size().div_ceil(self.mapping.sizes.block)
+    }
+
+    fn lookup(&self, extents: &Extents, first: u64, end: u64) -> Iomap {
+        extents.lookup(first, end.max(first + 1), self.mapping.sizes.block, &self.device)
+    }
+
+    /// Reserves what a buffered write needs where nothing is yet; appending, a little more.
+    fn reserve(&self, extents: &mut Extents, blocks: Range<u64>) -> Option<Iomap> {
+        if extents.get(blocks.start) != Block::Hole {
+            return None;
+        }
+        let appends = blocks.end > self.eof_block();
+        let ahead = if appends { self.flavour.preallocates() } else { 0 };
+        let most = (blocks.end + ahead).min(self.limit / self.mapping.sizes.block).max(blocks.end);
+        let end = (blocks.start..most).find(|b| extents.get(*b) != Block::Hole).unwrap_or(most);
+        for index in blocks.start..end {
+            extents.set(index, Block::Delalloc);
+        }
+        Some(Iomap { new: true, ..self.lookup(extents, blocks.start, end) })
+    }
+
+    /// For zeroing: beyond the block of the end of file nothing is cached, so blocks there are made to read as
+    /// zero by their state instead. Zeroing them through the cache would be lost: writeback does not write
+    /// beyond the end of file.
+    fn unwrite_beyond_eof(&self, extents: &mut Extents, blocks: Range<u64>) {
+        for index in blocks {
+            match extents.get(index) {
+                Block::Delalloc => extents.set(index, Block::Unwritten(self.device.allocate())),
+                Block::Written(at) => extents.set(index, Block::Unwritten(at)),
+                Block::Hole | Block::Unwritten(_) => {}
+            }
+        }
+    }
+
+    /// Blocks for a direct write; true if some were allocated by this call.
+    fn allocate_direct(&self, extents: &mut Extents, blocks: Range<u64>) -> bool {
+        let mut new = false;
+        for index in blocks {
+            if !matches!(extents.get(index), Block::Hole | Block::Delalloc) {
+                break;
+            }
+            extents.set(index, Block::Unwritten(self.device.allocate()));
+            new = true;
+        }
+        new
+    }
+
+    fn begin_locked(&self, extents: &mut Extents, range: Range<u64>, purpose: Purpose) -> Iomap {
+        let blocks = self.blocks_of(&range);
+        let whole = u64::MAX / self.mapping.sizes.block;
+        match purpose {
+            Purpose::Read => self.lookup(extents, blocks.start, blocks.end.max(extents.len()).min(whole)),
+            Purpose::Write => match self.reserve(extents, blocks.clone()) {
+                Some(map) => map,
+                None => self.lookup(extents, blocks.start, extents.len()),
+            },
+            Purpose::Zero => {
+                let eof = self.eof_block();
+                if blocks.start >= eof {
+                    self.unwrite_beyond_eof(extents, blocks.clone());
+                    return self.lookup(extents, blocks.start, blocks.end);
+                }
+                self.lookup(extents, blocks.start, blocks.end.min(eof))
+            }
+            Purpose::DirectWrite => {
+                if self.allocate_direct(extents, blocks.clone()) {
+                    // Only as far as the blocks are the ones just allocated, or ones that hold nothing either.
+                    return Iomap { new: true, ..self.lookup(extents, blocks.start, blocks.end) };
+                }
+                self.lookup(extents, blocks.start, blocks.end)
+            }
+        }
+    }
+}
+
+impl FileOps for File {
+    fn mapping(&self) -> &Mapping {
+        &self.mapping
+    }
+
+    async fn read_folio(&self, task: &Task, folio: &Locked) -> Result<()> {
+        iomap::fill::read_folio(self, task, folio).await
+    }
+
+    async fn reserve_for_store(&self, task: &Task, folio: &Locked, len: u64) -> Result<()> {
+        // No hook at the end: what was reserved belongs to a folio that is about to be dirty.
+        let start = self.mapping.pos(folio);
+        let mut pos = start;
+        while pos < start + len {
+            task.at(Y::M3).await;
+            let map = self.begin(task, pos..start + len, Purpose::Write).await?;
+            pos = map.range.end;
+        }
+        Ok(())
+    }
+}
+
+impl FileSystem for File {
+    async fn begin(&self, task: &Task, range: Range<u64>, purpose: Purpose) -> Result<Iomap> {
+        if purpose != Purpose::Read {
+            task.at(Y::W4a).await;
+        }
+        let mut map = self.begin_locked(&mut self.extents.lock(), range, purpose);
+        if self.armed(Fault::CookieAfterUnlock) {
+            task.at(Y::W4a).await;
+            map.cookie = self.extents.lock().sequence;
+        }
+        Ok(map)
+    }
+
+    async fn end_write(&self, task: &Task, map: &Iomap, range: Range<u64>, written_to: u64) {
+        let sizes = self.mapping.sizes;
+        let mut rest = sizes.block_up(written_to.max(range.start))..sizes.block_up(range.end);
+        if !map.new || map.kind != Kind::Delalloc || rest.is_empty() {
+            return;
+        }
+        // No fault may dirty a block between the look at the cache and the removal of its reservation.
+        let _exclusive = self.mapping.invalidate_lock.write(task, Y::W15).await;
+        while !rest.is_empty() {
+            task.at(Y::W16).await;
+            let folio = self.mapping.lock_attached(task, sizes.index(rest.start), Y::W16).await;
+            let stop = match &folio {
+                Some(folio) => self.mapping.byte_range(folio).end,
+                None => sizes.page_up(rest.start + 1).max(sizes.block_up(rest.start + 1)),
+            };
+            let part = rest.start..stop.min(rest.end);
+            rest.start = part.end;
+            self.release_clean(part, folio.as_ref());
+        }
+    }
+
+    fn is_valid(&self, map: &Iomap) -> bool {
+        self.extents.lock().sequence == map.cookie
+    }
+
+    async fn map_blocks(&self, task: &Task, range: Range<u64>) -> Result<Iomap> {
+        task.at(Y::B4a).await;
+        let blocks = self.blocks_of(&range);
+        let mut extents = self.extents.lock();
+        if extents.get(blocks.start) == Block::Delalloc {
+            self.allocate_delayed(&mut extents, blocks.clone());
+        }
+        Ok(self.lookup(&extents, blocks.start, blocks.end))
+    }
+
+    fn submit(&self, io: WriteIo) {
+        self.queue.lock().push_back(io);
+        self.submitted.raise();
+    }
+
+    fn read_device(&self, addr: u64, into: &mut [u8]) {
+        self.device.read(addr, into);
+    }
+
+    fn write_device(&self, addr: u64, from: &[u8]) {
+        self.device.write(addr, from);
+    }
+
+    fn convert(&self, range: Range<u64>) {
+        let mut extents = self.extents.lock();
+        let before = extents.sequence;
+        for index in self.blocks_of(&range) {
+            match extents.get(index) {
+                Block::Unwritten(at) => extents.set(index, Block::Written(at)),
+                Block::Written(_) => {}
+                lost => self.mapping.report(pagecache::Broken::invariant(format!(
+                    "a write to block {index} of the file ended and found {lost:?} there"
+                ))),
+            }
+        }
+        if self.armed(Fault::NoBumpOnConversion) {
+            extents.sequence = before;
+        }
+    }
+
+    fn raise_disk_size(&self, end: u64) {
+        let mut extents = self.extents.lock();
+        extents.disk_size = if self.armed(Fault::DiskSizeFromIo) {
+            end
+        } else {
+            extents.disk_size.max(end.min(self.mapping.i_size()))
+        };
+    }
+
+    async fn extended(&self, task: &Task, old: u64, upto: u64) {
+        let zero = !self.flavour.zeroes_on_extension();
+        self.mapping.extended(task, old, zero.then_some(upto)).await;
+    }
+}
+
+impl File {
+    /// Turns the delayed allocation that `blocks` begins with into blocks. xfs allocates the rest of the extent
+    /// with it; as blocks that read as zero, or, before Linux 5.9, beyond the end of file as whatever they hold.
+    fn allocate_delayed(&self, extents: &mut Extents, blocks: Range<u64>) {
+        let run = |mut at: u64| {
+            while extents.get(at) == Block::Delalloc {
+                at += 1;
+            }
+            at
+        };
+        let end = run(blocks.start);
+        let eof = self.eof_block();
+        for index in blocks.start..end {
+            let dirty = index < blocks.end;
+            let block = match self.flavour {
+                Flavour::Xfs => Block::Unwritten(self.device.allocate()),
+                Flavour::Xfs58 if dirty || index >= eof => Block::Written(self.device.allocate()),
+                Flavour::Ext4 if dirty => Block::Unwritten(self.device.allocate()),
+                Flavour::Xfs58 | Flavour::Ext4 => continue,
+            };
+            extents.set(index, block);
+        }
+    }
+
+    /// Gives up reservations of `range`, which lies in `folio` or where nothing is cached, except under dirty
+    /// blocks. Beyond the end of file dirty bits mean nothing: writeback would never come to them.
+    fn release_clean(&self, range: Range<u64>, folio: Option<&Locked>) {
+        let i_size = self.mapping.i_size();
+        let block = self.mapping.sizes.block;
+        let mut extents = self.extents.lock();
+        for index in self.blocks_of(&range) {
+            let pos = index * block;
+            let dirty = folio.is_some_and(|folio| match &*folio.blocks.lock() {
+                Some(state) => state.is_dirty(((pos - self.mapping.pos(folio)) / block) as u32),
+                None => folio.is_dirty(),
+            });
+            if extents.get(index) == Block::Delalloc && (pos >= i_size || !dirty) {
+                extents.set(index, Block::Hole);
+            }
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Small file systems on a simulated device: one file each, with the policies of a real file system.
+//!
+//! | file | what it has |
+//! |---|---|
+//! | [`device`] | the device: blocks that hold garbage until they are written, and are reused soon |
+//! | [`extents`] | a file's block map, its sequence counter, its size on the device |
+//! | [`file`](mod@file) | the file: locks, and what `iomap` asks of it |
+//! | [`ops`] | the operations, with the locking and ordering rules of each flavour |
+//! | [`background`] | flusher, end-io worker, reclaim |
+//! | [`invariants`] | what must hold between cache, extents and sizes |
+//!
+//! Locks, outer to inner: i_rwsem, invalidate_lock, folio lock, extent lock. The extent lock is short here:
+//! there are no transactions to sleep in.
+
+pub mod background;
+pub mod device;
+pub mod extents;
+pub mod file;
+pub mod invariants;
+pub mod ops;
+
+pub use file::{Config, File, Flavour};

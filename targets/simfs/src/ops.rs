@@ -1,0 +1,360 @@
+//! The operations of a file, with the locking and ordering rules of each flavour.
+
+use crate::extents::Block;
+use crate::file::File;
+use faults::Fault;
+use iomap::seek::Whence;
+use iomap::writeback::{Mode, wait_range, write_and_wait, write_range};
+use iomap::zero::zero_range;
+use iomap::{FileSystem, UserBuffer, direct};
+use lanes::{RwWrite, Task, Y};
+use pagecache::truncate::Removal;
+use pagecache::{Error, Result};
+use std::ops::Range;
+
+/// From here to the end.
+const ALL: Range<u64> = 0..u64::MAX;
+
+impl File {
+    /// Size of the file.
+    pub fn size(&self) -> u64 {
+        self.mapping.i_size()
+    }
+
+    /// Reads bytes `range` through the cache; how many there were.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub async fn read(&self, task: &Task, range: Range<u64>, buf: &mut [u8]) -> Result<u64> {
+        let _shared = match self.flavour.locks_reads() {
+            true => Some(self.i_rwsem.read(task, Y::R0).await),
+            false => None,
+        };
+        self.mapping.read(self, task, range, buf).await
+    }
+
+    /// Writes through the cache at `pos`; how many bytes.
+    ///
+    /// # Errors
+    /// [`Error::BadAddress`] if not one byte of the buffer could be read.
+    pub async fn write(&self, task: &Task, pos: u64, buffer: UserBuffer<'_>) -> Result<u64> {
+        task.at(Y::W0).await;
+        let exclusive = self.i_rwsem.write(task, Y::W0).await;
+        task.at(Y::W1).await;
+        self.zero_gap(task, pos).await?;
+        let written = iomap::write::write(self, task, pos, buffer).await;
+        drop(exclusive);
+        task.at(Y::W18).await;
+        written
+    }
+
+    /// Zeroes from the end of file to `pos`, where a write is about to begin. Direct I/O has ended before: it
+    /// may move the end of file.
+    async fn zero_gap(&self, task: &Task, pos: u64) -> Result<()> {
+        if pos <= self.size() || !self.flavour.zeroes_on_extension() || self.armed(Fault::WriteNewSkipsZeroing) {
+            return Ok(());
+        }
+        self.dio.drained(task, Y::W1, "direct I/O").await;
+        let _exclusive = self.mapping.invalidate_lock.write(task, Y::W1).await;
+        zero_range(self, task, self.size()..pos).await?;
+        Ok(())
+    }
+
+    /// Loads bytes `range` through a shared mapping; how many before a SIGBUS.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub async fn load(&self, task: &Task, range: Range<u64>, buf: &mut [u8]) -> Result<u64> {
+        self.mapping.load(self, task, range, buf).await
+    }
+
+    /// Stores `bytes` at `pos` through a shared mapping; how many before a SIGBUS.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub async fn store(&self, task: &Task, pos: u64, bytes: &[u8]) -> Result<u64> {
+        self.mapping.store(self, task, pos, bytes).await
+    }
+
+    /// Reads bytes `range` from the device; how many there were.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a store slipped in.
+    pub async fn direct_read(&self, task: &Task, range: Range<u64>, buf: &mut [u8]) -> Result<u64> {
+        task.at(Y::R0).await;
+        let _shared = self.i_rwsem.read(task, Y::R0).await;
+        let _counted = self.dio.begin();
+        direct::read(self, task, range, buf).await
+    }
+
+    /// Writes `bytes` at `pos` to the device; how many.
+    ///
+    /// A write of whole blocks below the end of file runs beside others. One that may have to zero the rest of
+    /// a block, or moves the end of file, runs alone, after all others have ended.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub async fn direct_write(&self, task: &Task, pos: u64, bytes: &[u8]) -> Result<u64> {
+        task.at(Y::W0).await;
+        let end = pos + bytes.len() as u64;
+        let block = self.mapping.sizes.block;
+        let alone = |size: u64| pos % block != 0 || end % block != 0 || end > size;
+        let shared = match alone(self.size()) {
+            true => None,
+            false => Some(self.i_rwsem.read(task, Y::W0).await).filter(|_| !alone(self.size())),
+        };
+        let exclusive = match shared {
+            Some(_) => None,
+            None => Some(self.i_rwsem.write(task, Y::W0).await),
+        };
+        task.at(Y::W1).await;
+        if exclusive.is_some() {
+            self.dio.drained(task, Y::W1, "direct I/O").await;
+            self.zero_gap(task, pos).await?;
+        }
+        let counted = self.dio.begin();
+        let written = direct::write(self, task, pos, bytes).await;
+        drop(counted);
+        task.at(Y::D8).await;
+        drop((shared, exclusive));
+        match written {
+            // The cache could not be cleared: go through it, and leave nothing in it.
+            Err(Error::Busy) => {
+                let written = self.write(task, pos, UserBuffer::new(bytes, bytes.len())).await?;
+                write_and_wait(self, task, pos..end).await;
+                let _ = self.mapping.invalidate(task, &(pos..end)).await;
+                Ok(written)
+            }
+            other => other,
+        }
+    }
+
+    /// i_rwsem and invalidate_lock exclusive, no direct I/O under way: what changing blocks or the size needs.
+    async fn exclude_all<'a>(&'a self, task: &'a Task) -> (RwWrite<'a>, RwWrite<'a>) {
+        task.at(Y::W0).await;
+        let rwsem = self.i_rwsem.write(task, Y::W0).await;
+        let invalidate = self.mapping.invalidate_lock.write(task, Y::P0).await;
+        self.dio.drained(task, Y::P0, "direct I/O").await;
+        (rwsem, invalidate)
+    }
+
+    /// Sets the size.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub async fn truncate(&self, task: &Task, size: u64) -> Result<()> {
+        let locks = self.exclude_all(task).await;
+        self.set_size(task, size).await?;
+        drop(locks);
+        task.at(Y::T8).await;
+        Ok(())
+    }
+
+    /// Sets the size, with everything excluded. Down: the rest of the new last block is zeroed first, and the
+    /// size is set before the cache is dropped, so that nothing comes back. Up: what becomes visible is zeroed.
+    async fn set_size(&self, task: &Task, size: u64) -> Result<()> {
+        let old = self.size();
+        let did_zero = if size <= old {
+            zero_range(self, task, size..self.mapping.sizes.block_up(size)).await?
+        } else if self.flavour.zeroes_on_extension() {
+            zero_range(self, task, old..size).await?
+        } else {
+            false
+        };
+        task.at(Y::T0).await;
+        if self.armed(Fault::TruncateBeforeSize) {
+            self.mapping.truncate_to(task, size).await;
+            task.at(Y::T1).await;
+            self.mapping.set_i_size(size);
+        } else {
+            self.mapping.set_i_size(size);
+            task.at(Y::T1).await;
+            if size > old {
+                self.extended(task, old, size).await;
+            }
+            self.mapping.truncate_to(task, size).await;
+        }
+        let disk_size = self.extents.lock().disk_size;
+        if did_zero || (size > disk_size && old != disk_size) {
+            task.at(Y::T6).await;
+            write_and_wait(self, task, disk_size..size).await;
+        }
+        task.at(Y::T7).await;
+        let mut extents = self.extents.lock();
+        extents.disk_size = size;
+        if size <= old {
+            let end = extents.len();
+            extents.remove(size.div_ceil(self.mapping.sizes.block)..end, &self.device);
+        }
+        Ok(())
+    }
+
+    /// Allocates unwritten blocks where there are none; with `extend`, raises the size to the end of the range.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub async fn fallocate(&self, task: &Task, range: Range<u64>, extend: bool) -> Result<()> {
+        let _locks = self.exclude_all(task).await;
+        self.allocate(&range);
+        self.extend_to(task, range.end, extend).await
+    }
+
+    fn allocate(&self, range: &Range<u64>) {
+        let mut extents = self.extents.lock();
+        for index in self.blocks_of(range) {
+            if extents.get(index) == Block::Hole {
+                extents.set(index, Block::Unwritten(self.device.allocate()));
+            }
+        }
+    }
+
+    async fn extend_to(&self, task: &Task, end: u64, extend: bool) -> Result<()> {
+        if extend && end > self.size() { self.set_size(task, end).await } else { Ok(()) }
+    }
+
+    /// Makes a hole; the size stays.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub async fn punch(&self, task: &Task, range: Range<u64>) -> Result<()> {
+        let _locks = self.exclude_all(task).await;
+        self.free_space(task, range).await
+    }
+
+    /// Makes the range read as zero, with blocks; raises the size to its end.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub async fn zero(&self, task: &Task, range: Range<u64>) -> Result<()> {
+        let _locks = self.exclude_all(task).await;
+        self.free_space(task, range.clone()).await?;
+        self.allocate(&range);
+        self.extend_to(task, range.end, true).await
+    }
+
+    /// Drops the cache of a range, removes its whole blocks, zeroes the parts of blocks at its ends.
+    async fn free_space(&self, task: &Task, range: Range<u64>) -> Result<()> {
+        let sizes = self.mapping.sizes;
+        task.at(Y::P0).await;
+        if self.flavour.flushes_before_punch() {
+            // Wider than the range: nothing over a touched block or page may be dirty or on its way.
+            let unit = sizes.page.max(sizes.block);
+            let wide = range.start / unit * unit..range.end.next_multiple_of(unit);
+            write_and_wait(self, task, wide.clone()).await;
+            self.mapping.punch_out(task, wide, Removal::Truncate).await;
+        } else {
+            self.disk_size_before_punch(&range);
+            self.mapping.punch_out(task, range.clone(), Removal::PunchUnflushed).await;
+        }
+        task.at(Y::P2).await;
+        self.extents.lock().remove(range.start.div_ceil(sizes.block)..range.end / sizes.block, &self.device);
+        task.at(Y::P3).await;
+        let end = range.end.min(self.size());
+        if range.start >= end || self.armed(Fault::PunchKeepsEdges) {
+            return Ok(());
+        }
+        task.at(Y::P4).await;
+        zero_range(self, task, range.start..end).await?;
+        if end == self.size() && end % sizes.page != 0 {
+            // The rest of that page is zeroed by writing it.
+            task.at(Y::P5).await;
+            write_and_wait(self, task, end / sizes.page * sizes.page..u64::MAX).await;
+        }
+        Ok(())
+    }
+
+    /// A punch that reaches the end of file drops the dirty data whose end of I/O would have raised the size on
+    /// the device.
+    fn disk_size_before_punch(&self, range: &Range<u64>) {
+        let size = self.size();
+        if range.start <= size && range.end >= size {
+            let mut extents = self.extents.lock();
+            extents.disk_size = extents.disk_size.max(size);
+        }
+    }
+
+    /// Writes everything, waits, reports what went wrong since the last call.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if data was lost.
+    pub async fn fsync(&self, task: &Task, range: Range<u64>) -> Result<()> {
+        write_and_wait(self, task, range).await;
+        task.at(Y::Y5).await;
+        let lost = self.mapping.take_error();
+        task.at(Y::Y6).await;
+        task.at(Y::Y7).await;
+        if lost { Err(Error::Io) } else { Ok(()) }
+    }
+
+    /// Writes the dirty folios of a range and waits; metadata is left alone.
+    pub async fn sync_range(&self, task: &Task, range: Range<u64>) {
+        write_and_wait(self, task, range).await;
+    }
+
+    /// Starts writing the dirty folios of a range.
+    pub async fn start_writeback(&self, task: &Task, range: Range<u64>) {
+        write_range(self, task, range, Mode::Background).await;
+    }
+
+    /// Waits until nothing is under writeback.
+    pub async fn wait_writeback(&self, task: &Task) {
+        wait_range(self, task, ALL).await;
+    }
+
+    /// Starts writing a range and drops what is clean of its whole pages and not mapped.
+    pub async fn dont_need(&self, task: &Task, range: Range<u64>) {
+        self.start_writeback(task, range.clone()).await;
+        let pages = self.mapping.sizes.end_index(range.start)..self.mapping.sizes.index(range.end);
+        for folio in self.mapping.candidates(pages.clone()) {
+            let inside = folio.index() >= pages.start && folio.end_index() <= pages.end;
+            if inside && !self.mapping.page_table.is_mapped(&folio) {
+                self.mapping.evict(task, folio).await;
+            }
+        }
+    }
+
+    /// Reclaims the clean folios that meet a range.
+    pub async fn reclaim(&self, task: &Task, range: Range<u64>) {
+        let pages = self.mapping.sizes.index(range.start)..self.mapping.sizes.end_index(range.end);
+        task.at(Y::C0).await;
+        for folio in self.mapping.candidates(pages) {
+            self.mapping.evict(task, folio).await;
+        }
+    }
+
+    /// The next data or hole at or after `from`.
+    ///
+    /// # Errors
+    /// [`Error::NoData`].
+    pub async fn seek(&self, task: &Task, from: u64, whence: Whence) -> Result<u64> {
+        let _shared = self.i_rwsem.read(task, Y::R0).await;
+        iomap::seek::seek(self, task, from, whence).await
+    }
+
+    /// Unmaps, closes and opens again: entries go, and what was preallocated beyond the end of file.
+    pub async fn reopen(&self, task: &Task) {
+        task.at(Y::UNMAP).await;
+        self.mapping.unmap_all();
+        let _exclusive = self.i_rwsem.write(task, Y::W0).await;
+        self.dio.drained(task, Y::W1, "direct I/O").await;
+        let eof = self.eof_block();
+        let mut extents = self.extents.lock();
+        let reserved = (eof..extents.len()).filter(|index| extents.get(*index) == Block::Delalloc);
+        for index in reserved.collect::<Vec<u64>>() {
+            extents.set(index, Block::Hole);
+        }
+    }
+
+    /// Brings everything to the device and empties the cache, for a look at what the device has.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if data was lost on the way.
+    pub async fn settle(&self, task: &Task) -> Result<()> {
+        let synced = self.fsync(task, ALL).await;
+        self.mapping.unmap_all();
+        // What came back dirty from the page table is written, too.
+        write_and_wait(self, task, ALL).await;
+        self.reclaim(task, ALL).await;
+        synced
+    }
+}

@@ -1,0 +1,161 @@
+//! The model: the Rust page cache with a small file system on a simulated device.
+
+use faults::FaultSet;
+use iomap::UserBuffer;
+use iomap::seek::Whence;
+use lanes::{LaneId, Task};
+use oracle::{Class, Divergence, Errno, Geometry, Op, OpId, OpKind, Outcome, fill};
+use pagecache::{Broken, Error, Sizes};
+use simfs::{Config, File};
+use std::sync::Arc;
+
+/// One file of the model, for one program.
+#[derive(Debug)]
+pub struct Model {
+    file: File,
+    page: u64,
+}
+
+impl Model {
+    /// A new file of size [`Geometry::floor`] with nothing in it.
+    pub fn new(geometry: &Geometry, faults: FaultSet) -> Arc<Model> {
+        let flavour = match geometry.flavour {
+            oracle::Flavour::Xfs => simfs::Flavour::Xfs,
+            oracle::Flavour::Xfs58 => simfs::Flavour::Xfs58,
+            oracle::Flavour::Ext4 => simfs::Flavour::Ext4,
+        };
+        let page = u64::from(geometry.page);
+        let config = Config {
+            sizes: Sizes::new(page, u64::from(geometry.block), geometry.max_order),
+            flavour,
+            memory_pages: u64::from(geometry.memory_pages),
+            limit: geometry.file_limit,
+            garbage: fill::fill_garbage,
+            faults,
+        };
+        let file = File::new(&config);
+        file.start_with_hole(geometry.floor);
+        Arc::new(Model { file, page })
+    }
+
+    /// The page size of its mappings.
+    pub fn page_size(&self) -> u64 {
+        self.page
+    }
+
+    /// The size of the file now.
+    pub fn size(&self) -> u64 {
+        self.file.size()
+    }
+
+    /// Performs an operation; what it reads goes into `buf`.
+    pub async fn execute(&self, task: &Task, id: OpId, op: &Op, buf: &mut Vec<u8>) -> Outcome {
+        match self.perform(task, id, op, buf).await {
+            Ok(outcome) => outcome,
+            Err(error) => Outcome::Errno(errno(error)),
+        }
+    }
+
+    async fn perform(&self, task: &Task, id: OpId, op: &Op, buf: &mut Vec<u8>) -> Result<Outcome, Error> {
+        let file = &self.file;
+        let range = op.bytes();
+        let done = |()| Outcome::Done;
+        match op.kind {
+            OpKind::Read => file.read(task, range, room(buf, op)).await.map(Outcome::Bytes),
+            OpKind::DirectRead => file.direct_read(task, range, room(buf, op)).await.map(Outcome::Bytes),
+            OpKind::MapRead => file.load(task, range, room(buf, op)).await.map(|n| mapped(n, op)),
+            OpKind::Write | OpKind::WriteFault => {
+                let bytes = written(buf, id, op);
+                let readable = if op.kind == OpKind::WriteFault { op.readable as usize } else { bytes.len() };
+                file.write(task, op.off, UserBuffer::new(bytes, readable)).await.map(Outcome::Bytes)
+            }
+            OpKind::DirectWrite => file.direct_write(task, op.off, written(buf, id, op)).await.map(Outcome::Bytes),
+            OpKind::MapWrite => file.store(task, op.off, written(buf, id, op)).await.map(|n| mapped(n, op)),
+            OpKind::Truncate => file.truncate(task, op.off).await.map(done),
+            OpKind::Fallocate => file.fallocate(task, range, true).await.map(done),
+            OpKind::KeepSize => file.fallocate(task, range, false).await.map(done),
+            OpKind::Punch => file.punch(task, range).await.map(done),
+            OpKind::ZeroRange => file.zero(task, range).await.map(done),
+            OpKind::Fsync | OpKind::Fdatasync => file.fsync(task, 0..u64::MAX).await.map(done),
+            OpKind::Msync => file.fsync(task, range).await.map(done),
+            OpKind::SeekData => file.seek(task, op.off, Whence::Data).await.map(Outcome::Position),
+            OpKind::SeekHole => file.seek(task, op.off, Whence::Hole).await.map(Outcome::Position),
+            OpKind::Stat => Ok(Outcome::Position(file.size())),
+            OpKind::SyncRange => Ok(done(file.sync_range(task, range).await)),
+            OpKind::DontNeed => Ok(done(file.dont_need(task, range).await)),
+            OpKind::Reopen => Ok(done(file.reopen(task).await)),
+            OpKind::Writeback => Ok(done(file.start_writeback(task, range).await)),
+            OpKind::EndIo => Ok(done(file.wait_writeback(task).await)),
+            OpKind::Evict => Ok(done(file.reclaim(task, range).await)),
+        }
+    }
+
+    /// The work of a background lane: which one, the task says. Never returns.
+    pub async fn background(&self, task: &Task) {
+        match task.lane() {
+            LaneId::FLUSHER => self.file.flusher(task).await,
+            LaneId::END_IO => self.file.end_io(task).await,
+            LaneId::RECLAIM => self.file.reclaimer(task).await,
+            lane => unreachable!("lane {lane} is no background lane"),
+        }
+    }
+
+    /// Brings everything to the device and empties the cache.
+    ///
+    /// # Errors
+    /// If the file system lost data on the way, and knows it.
+    pub async fn settle(&self, task: &Task) -> Result<(), Divergence> {
+        self.file.settle(task).await.map_err(|error| Divergence {
+            class: Class::Errno,
+            op: None,
+            offset: None,
+            detail: format!("the last fsync failed with {}", errno(error)),
+        })
+    }
+
+    /// Checks what must hold of cache and file system; `at_rest`, after [`Model::settle`], also counters and what
+    /// the device has.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn check(&self, at_rest: bool) -> Result<(), Divergence> {
+        let checked = if at_rest { self.file.check_at_rest() } else { self.file.check() };
+        checked.map_err(|Broken { accounting, message }| Divergence {
+            class: if accounting { Class::Accounting } else { Class::Invariant },
+            op: None,
+            offset: None,
+            detail: message,
+        })
+    }
+}
+
+/// Room for what `op` reads. What it held before means nothing, so it is not cleared.
+fn room<'a>(buf: &'a mut Vec<u8>, op: &Op) -> &'a mut [u8] {
+    buf.resize(op.len as usize, 0);
+    buf
+}
+
+/// What `op` writes.
+fn written<'a>(buf: &'a mut Vec<u8>, id: OpId, op: &Op) -> &'a [u8] {
+    let bytes = room(buf, op);
+    fill::fill_written(bytes, id, op.off);
+    bytes
+}
+
+fn mapped(accessed: u64, op: &Op) -> Outcome {
+    if accessed < op.len { Outcome::Sigbus(accessed) } else { Outcome::Bytes(accessed) }
+}
+
+fn errno(error: Error) -> Errno {
+    match error {
+        Error::Io => Errno::EIO,
+        Error::NoData => Errno::ENXIO,
+        Error::BadAddress => Errno::EFAULT,
+        Error::Busy => Errno::EBUSY,
+        Error::Again => Errno::EAGAIN,
+        Error::Invalid => Errno::EINVAL,
+        Error::TooBig => Errno::EFBIG,
+        Error::NoSpace => Errno::ENOSPC,
+        Error::Bus => Errno::EFAULT,
+    }
+}
