@@ -22,7 +22,7 @@ mod swarm;
 pub use header::{HEADER_LEN, Profile, constrain};
 pub use schedule::Strategy;
 
-use crate::program::{Exclusive, Program};
+use crate::program::{Exclusive, Program, check_geometry};
 use arbitrary::{Arbitrary, Unstructured};
 use fit::Fit;
 use lanes::Schedule;
@@ -83,6 +83,17 @@ pub fn encode(program: &Program) -> Vec<u8> {
         operand::encode(&mut output, op);
     }
     output.finish()
+}
+
+/// The program with every operation made to fit its geometry and lanes. Valid programs stay as they are.
+pub(crate) fn fit_ops(mut program: Program) -> Program {
+    if check_geometry(&program.geometry, program.lanes.len()).is_ok() {
+        let fit = Fit::new(&program.geometry, program.lanes.len());
+        for (lane, ops) in (0..).zip(&mut program.lanes) {
+            ops.iter_mut().for_each(|op| *op = fit.fit(lane, *op));
+        }
+    }
+    program
 }
 
 impl<'a> Arbitrary<'a> for Program {

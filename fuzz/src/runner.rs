@@ -1,0 +1,281 @@
+//! Running a program on the model, beside the flat file.
+//!
+//! User lanes do their operations, the background lanes are always there, and when the last user lane is done
+//! the checker lane brings the system to rest and reads the whole file twice: through the cache, and again from
+//! the device. The first divergence ends the run.
+
+use crate::calm::patient_policy_of;
+use crate::panics::quietly;
+use crate::program::Program;
+use crate::verdict::{Answer, Recorded, Verdict, divergence_of};
+use faults::FaultSet;
+use lanes::anchored::record_steps;
+use lanes::{Event, Lane, LaneId, Policy, Schedule, Sim, Task, Y, run};
+use oracle::{Class, Divergence, Effect, FlatFile, Op, OpId, OpKind, Outcome};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
+use targets::model::Model;
+
+/// So many places without a completed operation are a livelock. A healthy operation passes a few hundred.
+const PATIENCE: u64 = 20_000;
+
+/// The lane number of the checker's own operations, which no user lane has.
+const CHECKER: u8 = LaneId::CHECKER.0;
+
+/// Runs programs on the model, keeping memory from one to the next.
+#[derive(Default)]
+pub struct Runner {
+    flat: Option<FlatFile>,
+}
+
+impl Runner {
+    /// A runner.
+    pub fn new() -> Runner {
+        Runner::default()
+    }
+
+    /// Runs `program` on a new model with these faults armed.
+    pub fn run(&mut self, program: &Program, faults: FaultSet) -> Verdict {
+        self.go(program, faults, patient_policy_of(&program.schedule), None)
+    }
+
+    /// As [`Runner::run`], and writes down everything that happens. The run is the same, only slower.
+    pub fn record(&mut self, program: &Program, faults: FaultSet) -> Recorded {
+        let (policy, recording) = record_steps(patient_policy_of(&program.schedule));
+        let log = Mutex::new(Vec::new());
+        let verdict = self.go(program, faults, policy, Some(&log));
+        Recorded { verdict, anchors: recording.anchors(), steps: recording.steps(), answers: log.into_inner() }
+    }
+
+    /// The program with its schedule written down as the deviations from the sequential run: the same run, and
+    /// one that can be shrunk and read.
+    pub fn anchored(&mut self, program: &Program, faults: FaultSet) -> Program {
+        let schedule = Schedule::Anchored(self.record(program, faults).anchors);
+        Program { schedule, ..program.clone() }
+    }
+
+    fn go(
+        &mut self,
+        program: &Program,
+        faults: FaultSet,
+        policy: Box<dyn Policy>,
+        log: Option<&Mutex<Vec<Answer>>>,
+    ) -> Verdict {
+        let model = Model::new(&program.geometry, faults);
+        let flat = self.flat(program, model.page_size());
+        let shared = Shared::new(program, &model, flat, log);
+        let sim = Sim::new(policy, PATIENCE);
+        let (report, panicked_at) = quietly(|| run(&sim, shared.lanes(&sim)));
+        let mut divergence = shared.divergence.lock().take();
+        if divergence.is_none() {
+            divergence = divergence_of(report.end, |lane| shared.op_of(lane));
+            if let (Some(divergence), Some(place)) = (&mut divergence, panicked_at) {
+                divergence.detail.push_str(&format!("\nat {place}"));
+            }
+        }
+        let verdict = Verdict {
+            divergence,
+            trace: report.trace,
+            steps: report.steps,
+            switches: report.switches,
+            ops: shared.executed.load(Relaxed),
+        };
+        self.flat = Some(shared.flat.into_inner());
+        verdict
+    }
+
+    fn flat(&mut self, program: &Program, page: u64) -> FlatFile {
+        let lanes = program.lanes.len();
+        match self.flat.take() {
+            Some(mut flat) => {
+                flat.reset(&program.geometry, lanes, page);
+                flat
+            }
+            None => FlatFile::new(&program.geometry, lanes, page),
+        }
+    }
+}
+
+/// What the lanes of one run share.
+struct Shared<'a> {
+    program: &'a Program,
+    model: &'a Model,
+    flat: Mutex<FlatFile>,
+    divergence: Mutex<Option<Divergence>>,
+    stop: AtomicBool,
+    /// User lanes that are not done.
+    running: AtomicUsize,
+    users_done: Event,
+    executed: AtomicU64,
+    /// The operation each user lane is in.
+    current: [AtomicU32; LaneId::MAX_USERS],
+    log: Option<&'a Mutex<Vec<Answer>>>,
+}
+
+impl<'a> Shared<'a> {
+    fn new(program: &'a Program, model: &'a Model, flat: FlatFile, log: Option<&'a Mutex<Vec<Answer>>>) -> Shared<'a> {
+        Shared {
+            program,
+            model,
+            flat: Mutex::new(flat),
+            divergence: Mutex::new(None),
+            stop: AtomicBool::new(false),
+            running: AtomicUsize::new(program.lanes.len()),
+            users_done: Event::default(),
+            executed: AtomicU64::new(0),
+            current: Default::default(),
+            log,
+        }
+    }
+
+    fn lanes(&self, sim: &Arc<Sim>) -> Vec<(LaneId, Lane<'_>)> {
+        let mut lanes: Vec<(LaneId, Lane<'_>)> = Vec::with_capacity(LaneId::COUNT);
+        for (n, ops) in self.program.lanes.iter().enumerate() {
+            let lane = LaneId(n as u8);
+            lanes.push((lane, Box::pin(self.user(sim.task(lane), ops))));
+        }
+        lanes.push((LaneId::CHECKER, Box::pin(self.checker(sim.task(LaneId::CHECKER)))));
+        for lane in LaneId::BACKGROUND {
+            let task = sim.task(lane);
+            lanes.push((lane, Box::pin(async move { self.model.background(&task).await })));
+        }
+        lanes
+    }
+
+    fn op_of(&self, lane: LaneId) -> Option<OpId> {
+        let index = self.current.get(lane.0 as usize)?.load(Relaxed);
+        self.program.lanes.get(lane.0 as usize)?.get(index as usize)?;
+        Some(OpId { lane: lane.0, index })
+    }
+
+    fn diverge(&self, divergence: Divergence) {
+        self.divergence.lock().get_or_insert(divergence);
+        self.stop.store(true, Relaxed);
+    }
+
+    async fn user(&self, task: Task, ops: &[Op]) {
+        let mut buf = Vec::new();
+        for (index, op) in (0..).zip(ops) {
+            let id = OpId { lane: task.lane().0, index };
+            self.current[id.lane as usize].store(index, Relaxed);
+            task.begin_op(index);
+            task.at(if index == 0 { Y::START } else { Y::NEXT }).await;
+            if self.stop.load(Relaxed) {
+                break;
+            }
+            let outcome = self.model.execute(&task, id, op, &mut buf).await;
+            if let Err(divergence) = self.complete(&task, id, op, outcome, &buf) {
+                self.diverge(divergence);
+            }
+        }
+        if self.running.fetch_sub(1, Relaxed) == 1 {
+            self.users_done.raise();
+        }
+    }
+
+    /// Judges a completed operation.
+    fn complete(&self, task: &Task, id: OpId, op: &Op, outcome: Outcome, buf: &[u8]) -> Result<(), Divergence> {
+        if !matches!(outcome, Outcome::Unsupported(_)) {
+            self.executed.fetch_add(1, Relaxed);
+        }
+        if let Some(log) = self.log {
+            log.lock().push(Answer { id, step: task.steps(), outcome });
+        }
+        let reads = op.kind.info().effect == Effect::Read;
+        task.end_op(digest(outcome, if reads { buf } else { &[] }));
+        self.flat.lock().apply(id, op, outcome, buf)?;
+        self.model.check(false).map_err(|divergence| Divergence { op: Some(id), ..divergence })
+    }
+
+    async fn checker(&self, task: Task) {
+        self.users_done.wait(&task).await;
+        if self.stop.load(Relaxed) {
+            return;
+        }
+        if let Err(divergence) = self.at_rest(&task).await {
+            self.diverge(divergence);
+        }
+    }
+
+    async fn at_rest(&self, task: &Task) -> Result<(), Divergence> {
+        let mut next = 0;
+        self.compare_whole(task, &mut next).await?;
+        self.model.settle(task).await?;
+        task.end_op(next.into());
+        self.compare_whole(task, &mut next).await.map_err(|divergence| match divergence.class {
+            // The cache had it right a moment ago: what was written back, or where to, is wrong.
+            Class::Content => Divergence { class: Class::Disk, ..divergence },
+            _ => divergence,
+        })?;
+        self.model.check(true)
+    }
+
+    /// Reads the whole file and compares it.
+    async fn compare_whole(&self, task: &Task, next: &mut u32) -> Result<(), Divergence> {
+        let mut buf = Vec::new();
+        let size = size_at_rest(self.check_op(task, next, Op::plain(OpKind::Stat), &mut buf).await)?;
+        let read = if size > 0 {
+            self.check_op(task, next, Op::range(OpKind::Read, 0, size), &mut buf).await
+        } else {
+            Outcome::Bytes(0)
+        };
+        let content = content_at_rest(read, &buf)?;
+        self.flat.lock().check_whole(size, content)
+    }
+
+    async fn check_op(&self, task: &Task, next: &mut u32, op: Op, buf: &mut Vec<u8>) -> Outcome {
+        let id = OpId { lane: CHECKER, index: *next };
+        *next += 1;
+        task.begin_op(id.index);
+        let outcome = self.model.execute(task, id, &op, buf).await;
+        task.end_op(digest(outcome, &[]));
+        outcome
+    }
+}
+
+/// The size `stat` answered at rest.
+pub(crate) fn size_at_rest(outcome: Outcome) -> Result<u64, Divergence> {
+    match outcome {
+        Outcome::Position(size) => Ok(size),
+        other => Err(refused("stat", other)),
+    }
+}
+
+/// The bytes `read` brought at rest.
+pub(crate) fn content_at_rest(outcome: Outcome, buf: &[u8]) -> Result<&[u8], Divergence> {
+    match outcome {
+        Outcome::Bytes(n) if n as usize <= buf.len() => Ok(&buf[..n as usize]),
+        other => Err(refused("read", other)),
+    }
+}
+
+/// An operation that cannot fail at rest did.
+pub(crate) fn refused(what: &str, outcome: Outcome) -> Divergence {
+    let detail = format!("at rest: {what} of the whole file answered {outcome}");
+    Divergence { class: Class::Errno, op: None, offset: None, detail }
+}
+
+/// A hash of an answer and of what was read, for the trace.
+pub(crate) fn digest(outcome: Outcome, buf: &[u8]) -> u64 {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let (kind, value) = match outcome {
+        Outcome::Done => (1, 0),
+        Outcome::Bytes(n) => (2, n),
+        Outcome::Position(at) => (3, at),
+        Outcome::Sigbus(n) => (4, n),
+        Outcome::Errno(errno) => (5, errno.0 as u64),
+        Outcome::Unsupported(errno) => (6, errno.0 as u64),
+    };
+    let read = match outcome {
+        Outcome::Bytes(n) | Outcome::Sigbus(n) => &buf[..buf.len().min(n as usize)],
+        _ => &[],
+    };
+    let mut sum = (value ^ kind << 56).wrapping_mul(ODD);
+    let mut words = read.chunks_exact(8);
+    for word in &mut words {
+        sum = (sum.rotate_left(5) ^ u64::from_le_bytes(word.try_into().unwrap_or_default())).wrapping_mul(ODD);
+    }
+    words.remainder().iter().fold(sum, |sum, byte| (sum.rotate_left(5) ^ u64::from(*byte)).wrapping_mul(ODD))
+}
