@@ -76,7 +76,7 @@ pub async fn write<F: FileSystem>(fs: &F, task: &Task, start: u64, bytes: &[u8])
         fs.raise_disk_size(range.end);
     }
     if range.start > old_size {
-        fs.extended(task, old_size, range.start).await;
+        mapping.extended(task, old_size).await;
     }
     task.at(Y::D6).await;
     if mapping.invalidate(task, &folios).await.is_err() {

@@ -89,6 +89,4 @@ pub trait FileSystem: FileOps {
     /// Data up to byte `end` is on the device: raises the size on the device, never beyond the size in memory.
     fn raise_disk_size(&self, end: u64);
 
-    /// A write that began at `upto` raised the size from `old`, leaving a gap between them.
-    fn extended(&self, task: &Task, old: u64, upto: u64) -> impl Future<Output = ()> + Send;
 }

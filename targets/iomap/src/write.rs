@@ -154,7 +154,7 @@ async fn finish_folio<F: FileSystem>(fs: &F, task: &Task, folio: Locked, part: &
     drop(folio);
     task.at(Y::W12).await;
     if old_size < part.start {
-        fs.extended(task, old_size, part.start).await;
+        mapping.extended(task, old_size).await;
     }
     copied
 }

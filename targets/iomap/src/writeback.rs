@@ -43,6 +43,9 @@ pub async fn write_and_wait<F: FileSystem>(fs: &F, task: &Task, range: Range<u64
 pub async fn write_range<F: FileSystem>(fs: &F, task: &Task, range: Range<u64>, mode: Mode) {
     let mapping = fs.mapping();
     let (mut next, end) = (mapping.sizes.index(range.start), mapping.sizes.end_index(range.end));
+    if next >= end {
+        return;
+    }
     let mark = if mode == Mode::Integrity { Mark::ToWrite } else { Mark::Dirty };
     if mode == Mode::Integrity {
         task.at(Y::Y1).await;

@@ -241,11 +241,15 @@ impl Policy for Recorder {
         true
     }
 
+    fn wants_arrivals(&self) -> bool {
+        self.wants_steps || self.inner.wants_arrivals()
+    }
+
     fn arrived(&mut self, place: Place) {
         if self.wants_steps {
             self.log.lock().steps.push(place);
         }
-        if self.inner.wants_places() {
+        if self.inner.wants_arrivals() {
             self.inner.arrived(place);
         }
     }

@@ -243,7 +243,8 @@ pub struct Place {
     pub op: u32,
     /// Where.
     pub y: Y,
-    /// Which arrival there within the operation, from 1.
+    /// Which arrival there within the operation, from 1. A lane that has not run yet is at [`Y::START`] for the
+    /// first time.
     pub nth: u16,
 }
 

@@ -14,7 +14,8 @@ use std::task::Wake;
 pub struct View {
     /// The runnable lanes, as bits; never empty.
     pub ready: u64,
-    /// Where the current lane stands. Before anybody has run, that is `0.0 START #0`.
+    /// Where the current lane stands. Before anybody has run that is `0.0 START #1`, whether there is a lane 0 or
+    /// not: all lanes begin at [`Y::START`], and one that passes it on its own is there for the second time.
     pub place: Place,
     /// Whether the current lane cannot go on: it waits, is idle or has finished. Otherwise it is in `ready`.
     pub forced: bool,
@@ -37,28 +38,14 @@ pub trait Policy: Send {
         false
     }
 
-    /// A lane has arrived somewhere. Told only to policies that want places, at every arrival, before they are
-    /// asked about it.
+    /// Whether [`Policy::arrived`] is to be called, which needs places, too.
+    fn wants_arrivals(&self) -> bool {
+        false
+    }
+
+    /// A lane has arrived somewhere. Told before the policy is asked about it, if it is asked at all.
     fn arrived(&mut self, place: Place) {
         let _ = place;
-    }
-}
-
-impl<P: Policy + ?Sized> Policy for Box<P> {
-    fn next(&mut self, view: &View) -> (LaneId, u32) {
-        (**self).next(view)
-    }
-
-    fn choose(&mut self, place: Place, n: u32) -> u32 {
-        (**self).choose(place, n)
-    }
-
-    fn wants_places(&self) -> bool {
-        (**self).wants_places()
-    }
-
-    fn arrived(&mut self, place: Place) {
-        (**self).arrived(place);
     }
 }
 
@@ -93,6 +80,7 @@ pub struct Sim {
     lanes: [LaneState; LaneId::COUNT],
     /// Arrivals of each lane at each place in its current operation; empty if nobody wants them.
     arrivals: Box<[[AtomicU16; Y::COUNT]]>,
+    tells_arrivals: bool,
     recent: [AtomicU32; RECENT],
     /// A decision taken inside a lane, for the executor to carry out.
     pub(crate) next: AtomicU32,
@@ -102,6 +90,7 @@ pub struct Sim {
 impl Sim {
     /// A run whose choices `policy` makes, and which is a livelock after `patience` places without progress.
     pub fn new(policy: Box<dyn Policy>, patience: u64) -> Arc<Sim> {
+        const START: usize = Y::START as usize;
         let counted = if policy.wants_places() { LaneId::COUNT } else { 0 };
         Arc::new(Sim {
             ready: AtomicU64::new(0),
@@ -117,7 +106,8 @@ impl Sim {
                 y: AtomicU32::new(Y::START as u32),
                 waiting: Mutex::new(None),
             }),
-            arrivals: (0..counted).map(|_| [const { AtomicU16::new(0) }; Y::COUNT]).collect(),
+            arrivals: (0..counted).map(|_| std::array::from_fn(|y| AtomicU16::new(u16::from(y == START)))).collect(),
+            tells_arrivals: counted > 0 && policy.wants_arrivals(),
             recent: [const { AtomicU32::new(NOBODY) }; RECENT],
             next: AtomicU32::new(NOBODY),
             policy: Mutex::new(policy),
@@ -166,7 +156,10 @@ impl Sim {
     fn count(&self, lane: LaneId, y: Y) {
         let count = &self.arrivals[lane.0 as usize][y as usize];
         count.store(count.load(Relaxed).saturating_add(1), Relaxed);
-        self.policy.lock().arrived(self.place(lane));
+        if self.tells_arrivals {
+            let place = self.place(lane);
+            self.policy.lock().arrived(place);
+        }
     }
 
     fn place(&self, lane: LaneId) -> Place {

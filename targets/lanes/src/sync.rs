@@ -17,9 +17,16 @@ use std::task::{Context, Poll, Waker};
 /// sleeper tests for itself. That makes a lost wake-up impossible to hide behind a wake-up of the wrong lane.
 #[derive(Debug, Default)]
 pub struct WaitQueue {
-    sleepers: Mutex<Vec<Waker>>,
+    sleepers: Mutex<Sleepers>,
     /// Number of sleepers, readable without the lock: most wake-ups find nobody.
     count: AtomicUsize,
+}
+
+/// One sleeper is the usual number, so the first one needs no allocation.
+#[derive(Debug, Default)]
+struct Sleepers {
+    first: Option<Waker>,
+    others: Vec<Waker>,
 }
 
 impl WaitQueue {
@@ -52,7 +59,7 @@ impl WaitQueue {
             std::mem::take(&mut *sleepers)
         };
         // Not under the lock: a waker may run code of whoever polls the lane.
-        for sleeper in sleepers {
+        for sleeper in sleepers.first.into_iter().chain(sleepers.others) {
             sleeper.wake();
         }
     }
@@ -93,13 +100,19 @@ where
         }
         {
             let mut sleepers = this.queue.sleepers.lock();
-            sleepers.push(cx.waker().clone());
-            this.queue.count.store(sleepers.len(), Relaxed);
+            let waker = cx.waker().clone();
+            match &sleepers.first {
+                None => sleepers.first = Some(waker),
+                Some(_) => sleepers.others.push(waker),
+            }
+            this.queue.count.store(1 + sleepers.others.len(), Relaxed);
         }
-        fence(SeqCst);
         // On OS threads the condition may have become true between the test and the registration.
-        if let Some(value) = (this.ready)() {
-            return Poll::Ready(value);
+        if !this.task.is_simulated() {
+            fence(SeqCst);
+            if let Some(value) = (this.ready)() {
+                return Poll::Ready(value);
+            }
         }
         this.task.begin_wait((this.waiting)());
         this.slept = true;

@@ -63,6 +63,12 @@ impl Task {
         self.sim.as_ref().map_or(0, |sim| sim.steps.load(Relaxed))
     }
 
+    /// Whether nobody else runs until this lane lets them.
+    #[inline]
+    pub(crate) fn is_simulated(&self) -> bool {
+        self.sim.is_some()
+    }
+
     /// Says what the lane is about to wait for. Called by everything that returns `Pending` on its own.
     pub(crate) fn begin_wait(&self, waiting: Waiting) {
         if let Some(sim) = &self.sim {

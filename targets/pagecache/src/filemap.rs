@@ -7,6 +7,9 @@ use lanes::{Task, Y};
 use std::future::Future;
 use std::ops::Range;
 
+/// After so many faults in a row for one access, it is made before the folio is unlocked.
+const PATIENT_FAULTS: u32 = 3;
+
 /// What the cache needs from the file system.
 pub trait FileOps: Sync {
     /// The file's cache.
@@ -96,14 +99,12 @@ impl Mapping {
             let (page, within) = self.page_part(pos, range.end);
             let next = pos + (within.end - within.start);
             let into = &mut buf[(pos - range.start) as usize..(next - range.start) as usize];
-            while !self.page_table.load(page, within.clone(), self.sizes.page, into) {
-                match self.fault(fs, task, page, false).await {
-                    Ok(()) => {}
-                    Err(Error::Bus) => return Ok(pos - range.start),
-                    Err(error) => return Err(error),
-                }
+            let mut access = || self.page_table.load(page, within.clone(), self.sizes.page, into);
+            match self.access(fs, task, page, false, &mut access).await {
+                Ok(()) => pos = next,
+                Err(Error::Bus) => break,
+                Err(error) => return Err(error),
             }
-            pos = next;
         }
         Ok(pos - range.start)
     }
@@ -116,14 +117,12 @@ impl Mapping {
             let (page, within) = self.page_part(pos, end);
             let next = pos + (within.end - within.start);
             let from = &bytes[(pos - start) as usize..(next - start) as usize];
-            while !self.page_table.store(page, within.start, self.sizes.page, from) {
-                match self.fault(fs, task, page, true).await {
-                    Ok(()) => {}
-                    Err(Error::Bus) => return Ok(pos - start),
-                    Err(error) => return Err(error),
-                }
+            let mut access = || self.page_table.store(page, within.start, self.sizes.page, from);
+            match self.access(fs, task, page, true, &mut access).await {
+                Ok(()) => pos = next,
+                Err(Error::Bus) => break,
+                Err(error) => return Err(error),
             }
-            pos = next;
         }
         Ok(pos - start)
     }
@@ -139,19 +138,34 @@ impl Mapping {
         page >= self.sizes.end_index(self.i_size())
     }
 
-    /// Makes page `page` accessible, or writable if `write`. The access is tried again afterwards.
-    async fn fault<F: FileOps>(&self, fs: &F, task: &Task, page: u64, write: bool) -> Result<()> {
-        task.at(Y::F0).await;
-        let folio = self.fault_in(fs, task, page).await?;
-        let locked = if write {
-            let Some(locked) = self.make_writable(fs, task, page, folio).await? else { return Ok(()) };
-            locked
-        } else {
-            folio
-        };
-        let reference = locked.unlock();
-        task.at(if write { Y::M7 } else { Y::F7 }).await;
-        drop(reference);
+    /// Tries `access`, a load or a store within page `page`, until an entry lets it through, faulting in between.
+    async fn access<F: FileOps>(
+        &self,
+        fs: &F,
+        task: &Task,
+        page: u64,
+        write: bool,
+        access: &mut (dyn FnMut() -> bool + Send),
+    ) -> Result<()> {
+        for attempt in 1.. {
+            if access() {
+                break;
+            }
+            task.at(Y::F0).await;
+            let folio = self.fault_in(fs, task, page).await?;
+            let locked = match write {
+                true => self.make_writable(fs, task, page, folio).await?,
+                false => Some(folio),
+            };
+            let Some(locked) = locked else { continue };
+            // An entry can be gone again before the access is repeated. A processor is never so slow that this
+            // goes on for ever; a schedule can be.
+            if attempt >= PATIENT_FAULTS && access() {
+                break;
+            }
+            let _reference = locked.unlock();
+            task.at(if write { Y::M7 } else { Y::F7 }).await;
+        }
         Ok(())
     }
 
@@ -195,9 +209,7 @@ impl Mapping {
                 return Err(Error::Bus);
             }
             task.at(Y::F6).await;
-            if !self.page_table.maps(page, locked.folio()) {
-                self.page_table.install(page, locked.folio(), false);
-            }
+            self.page_table.install(page, locked.folio(), false);
             return Ok(locked);
         }
     }
@@ -220,8 +232,10 @@ impl Mapping {
         fs.reserve_for_store(task, &locked, len).await?;
         self.dirty_folio(&locked);
         task.at(Y::M4).await;
-        // The entry may have been zapped while the folio was unlocked; then the access faults again.
-        self.page_table.make_writable(page, locked.folio());
+        if self.is_beyond_eof(page) {
+            return Err(Error::Bus);
+        }
+        self.page_table.install(page, locked.folio(), true);
         task.at(Y::M6).await;
         Ok(Some(locked))
     }

@@ -164,7 +164,8 @@ impl Folio {
         Waiting { y, what, id: self.index, holders }
     }
 
-    fn lock_holder(&self) -> u64 {
+    /// The lane that holds the folio lock, as a bit; 0 if none does.
+    pub fn lock_holder(&self) -> u64 {
         match self.lock_owner.load(Relaxed) {
             NO_OWNER => 0,
             lane => LaneId(lane).bit(),

@@ -3,6 +3,7 @@
 use crate::folio::Folio;
 use crate::index::{Entry, Mark};
 use crate::mapping::Mapping;
+use lanes::LaneId;
 use parking_lot::Mutex;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -146,8 +147,10 @@ impl Mapping {
             dirty += if folio.is_dirty() { pages } else { 0 };
             writeback += if folio.is_writeback() { pages } else { 0 };
             let at = folio.index();
-            if folio.is_locked() {
-                return Err(Broken::invariant(format!("folio {at} is locked by nobody")));
+            // A background lane may be stopped anywhere; user lanes have returned.
+            let background = LaneId::BACKGROUND.iter().fold(0, |set, lane| set | lane.bit());
+            if folio.is_locked() && folio.lock_holder() & background == 0 {
+                return Err(Broken::invariant(format!("folio {at} is locked though every operation has returned")));
             }
             if at >= end.next_multiple_of(1 << self.sizes.min_order) {
                 return Err(Broken::invariant(format!("folio {at} lies beyond the end of file")));

@@ -47,21 +47,14 @@ impl PageTable {
         true
     }
 
-    /// Whether `page` has an entry for this very folio.
-    pub(crate) fn maps(&self, page: u64, folio: &FolioRef) -> bool {
-        self.entries.lock().get(&page).is_some_and(|entry| entry.folio.is(folio.arc()))
-    }
-
-    /// Installs an entry. The caller holds the folio lock.
+    /// Installs an entry, or makes the one that is there writable. The caller holds the folio lock.
     pub(crate) fn install(&self, page: u64, folio: &FolioRef, writable: bool) {
-        // The replaced entry's reference is dropped after the lock.
-        let _old = self.entries.lock().insert(page, Entry { folio: folio.clone(), writable, dirty: false });
-    }
-
-    /// Makes the folio's entry writable. The caller holds the folio lock.
-    pub(crate) fn make_writable(&self, page: u64, folio: &FolioRef) {
-        if let Some(entry) = self.entries.lock().get_mut(&page).filter(|entry| entry.folio.is(folio.arc())) {
-            entry.writable = true;
+        let mut entries = self.entries.lock();
+        match entries.get_mut(&page) {
+            Some(entry) if entry.folio.is(folio.arc()) => entry.writable |= writable,
+            _ => {
+                entries.insert(page, Entry { folio: folio.clone(), writable, dirty: false });
+            }
         }
     }
 

@@ -149,6 +149,9 @@ impl Mapping {
             folio.data.write()[(part.start - bytes.start) as usize..(part.end - bytes.start) as usize].fill(0);
         }
         if removal == Removal::PunchUnflushed {
+            // Stores that only an entry knows of would make the blocks dirty again, after they have lost their
+            // backing; so would a store through an entry left writable.
+            self.protect(&folio);
             self.clean_dropped_blocks(&folio, &part);
         }
         if folio.order() == self.sizes.min_order {
@@ -230,20 +233,34 @@ impl Mapping {
         }
     }
 
-    /// The size was raised from `old` inside a page: write-protects the page that held the old end of file, so
-    /// that the next store to it faults and gets blocks. With `zero_upto`, also zeroes the cached bytes from the
-    /// old end of file to there, which become visible and may hold what was stored beyond the end.
-    pub async fn extended(&self, task: &Task, old: u64, zero_upto: Option<u64>) {
-        if old.is_multiple_of(self.sizes.page) {
+    /// Write-protects the folio's entries and puts the stores they saw into its dirty state.
+    fn protect(&self, folio: &Locked) {
+        if self.page_table.write_protect(folio.folio()) {
+            self.dirty_folio(folio);
+        }
+    }
+
+    /// The size is about to be raised from `old`, to `upto` at least: zeroes the cached bytes in between, in the
+    /// folio of the old end of file, which may hold what was stored beyond it. Done before the size is raised:
+    /// writeback would otherwise take the bytes for data.
+    pub async fn zero_tail(&self, task: &Task, old: u64, upto: u64) {
+        if old.is_multiple_of(self.sizes.page) || self.faults.armed(faults::Fault::ExtendExposesTail) {
             return;
         }
         let Some(folio) = self.lock_attached(task, self.sizes.index(old), Y::W12).await else { return };
-        if self.page_table.write_protect(folio.folio()) {
-            self.dirty_folio(&folio);
-        }
-        let Some(upto) = zero_upto.filter(|_| !self.faults.armed(faults::Fault::ExtendExposesTail)) else { return };
         let bytes = self.byte_range(&folio);
         let tail = old..upto.min(bytes.end);
         folio.data.write()[(tail.start - bytes.start) as usize..(tail.end - bytes.start) as usize].fill(0);
+    }
+
+    /// The size was raised from `old` inside a page: the next store to that page has to fault, to get the blocks
+    /// that lie in the file now.
+    pub async fn extended(&self, task: &Task, old: u64) {
+        if old.is_multiple_of(self.sizes.page) {
+            return;
+        }
+        if let Some(folio) = self.lock_attached(task, self.sizes.index(old), Y::W12).await {
+            self.protect(&folio);
+        }
     }
 }

@@ -229,7 +229,9 @@ impl FileSystem for File {
 
     async fn end_write(&self, task: &Task, map: &Iomap, range: Range<u64>, written_to: u64) {
         let sizes = self.mapping.sizes;
-        let mut rest = sizes.block_up(written_to.max(range.start))..sizes.block_up(range.end);
+        // The block the write stopped in is in use, unless it stopped before it began.
+        let first = if written_to <= range.start { sizes.block_down(range.start) } else { sizes.block_up(written_to) };
+        let mut rest = first..sizes.block_up(range.end);
         if !map.new || map.kind != Kind::Delalloc || rest.is_empty() {
             return;
         }
@@ -299,11 +301,6 @@ impl FileSystem for File {
         } else {
             extents.disk_size.max(end.min(self.mapping.i_size()))
         };
-    }
-
-    async fn extended(&self, task: &Task, old: u64, upto: u64) {
-        let zero = !self.flavour.zeroes_on_extension();
-        self.mapping.extended(task, old, zero.then_some(upto)).await;
     }
 }
 

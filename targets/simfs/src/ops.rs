@@ -6,7 +6,7 @@ use faults::Fault;
 use iomap::seek::Whence;
 use iomap::writeback::{Mode, wait_range, write_and_wait, write_range};
 use iomap::zero::zero_range;
-use iomap::{FileSystem, UserBuffer, direct};
+use iomap::{UserBuffer, direct};
 use lanes::{RwWrite, Task, Y};
 use pagecache::truncate::Removal;
 use pagecache::{Error, Result};
@@ -51,7 +51,11 @@ impl File {
     /// Zeroes from the end of file to `pos`, where a write is about to begin. Direct I/O has ended before: it
     /// may move the end of file.
     async fn zero_gap(&self, task: &Task, pos: u64) -> Result<()> {
-        if pos <= self.size() || !self.flavour.zeroes_on_extension() || self.armed(Fault::WriteNewSkipsZeroing) {
+        if pos <= self.size() || self.armed(Fault::WriteNewSkipsZeroing) {
+            return Ok(());
+        }
+        if !self.flavour.zeroes_on_extension() {
+            self.mapping.zero_tail(task, self.size(), pos).await;
             return Ok(());
         }
         self.dio.drained(task, Y::W1, "direct I/O").await;
@@ -159,6 +163,7 @@ impl File {
         } else if self.flavour.zeroes_on_extension() {
             zero_range(self, task, old..size).await?
         } else {
+            self.mapping.zero_tail(task, old, size).await;
             false
         };
         task.at(Y::T0).await;
@@ -170,7 +175,7 @@ impl File {
             self.mapping.set_i_size(size);
             task.at(Y::T1).await;
             if size > old {
-                self.extended(task, old, size).await;
+                self.mapping.extended(task, old).await;
             }
             self.mapping.truncate_to(task, size).await;
         }

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use oracle::{Divergence, FlatFile, Flavour, Geometry, Op, OpId, OpKind, Outcome, Ownership, Shape, Target};
+use targets::directory::DirectoryTarget;
 
 pub(crate) const LIMIT: u64 = 256 * 1024;
 const PAGE: u64 = 4096;
@@ -107,10 +108,25 @@ pub(crate) fn program(seed: u64, lanes: usize) -> Program {
     program
 }
 
+/// Whether what is known of a file system is let pass.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    Permitted,
+    Reported,
+}
+
 /// Runs a program and compares every answer, then what the file contains at rest, from the cache and from disk.
-pub(crate) fn run(target: &mut dyn Target, lanes: usize, program: &[(OpId, Op)]) -> Result<u64, Divergence> {
+pub(crate) fn run(
+    target: &mut DirectoryTarget,
+    known: Known,
+    lanes: usize,
+    program: &[(OpId, Op)],
+) -> Result<u64, Divergence> {
     let geometry = geometry(lanes);
     let mut file = FlatFile::new(&geometry, lanes, target.page_size());
+    if known == Known::Permitted {
+        file.permit_known(target.file_system());
+    }
     let mut buf = Vec::new();
     target.start(&geometry).expect("the target starts");
     let mut executed = 0;
@@ -133,14 +149,20 @@ pub(crate) fn run(target: &mut dyn Target, lanes: usize, program: &[(OpId, Op)])
 }
 
 /// Leaves out operations one by one while the program still diverges with the same class.
-fn minimize(target: &mut dyn Target, lanes: usize, mut program: Program, first: Divergence) -> (Program, Divergence) {
+fn minimize(
+    target: &mut DirectoryTarget,
+    known: Known,
+    lanes: usize,
+    mut program: Program,
+    first: Divergence,
+) -> (Program, Divergence) {
     let mut divergence = first;
     loop {
         let before = program.len();
         for at in (0..before).rev() {
             let mut shorter = program.clone();
             shorter.remove(at);
-            if let Err(found) = run(target, lanes, &shorter)
+            if let Err(found) = run(target, known, lanes, &shorter)
                 && found.class == divergence.class
             {
                 (program, divergence) = (shorter, found);
@@ -154,14 +176,14 @@ fn minimize(target: &mut dyn Target, lanes: usize, mut program: Program, first: 
 
 /// Runs the programs of many seeds. A divergence fails with the shortest program that shows it.
 #[track_caller]
-pub(crate) fn agree(target: &mut dyn Target, lanes: usize, seeds: std::ops::Range<u64>) -> u64 {
+pub(crate) fn agree(target: &mut DirectoryTarget, lanes: usize, seeds: std::ops::Range<u64>) -> u64 {
     let mut executed = 0;
     for seed in seeds {
         let program = program(seed, lanes);
-        match run(target, lanes, &program) {
+        match run(target, Known::Permitted, lanes, &program) {
             Ok(count) => executed += count,
             Err(divergence) => {
-                let (program, divergence) = minimize(target, lanes, program, divergence);
+                let (program, divergence) = minimize(target, Known::Permitted, lanes, program, divergence);
                 let lines: Vec<String> = program.iter().map(|(id, op)| format!("  {id} {op}")).collect();
                 panic!("{}, seed {seed}: {divergence}\n{}", target.name(), lines.join("\n"));
             }

@@ -1,4 +1,8 @@
 //! Tests of the crate from outside, in one binary because they share the toy programs.
 
+mod anchors;
+mod ends;
 mod replay;
+mod strategies;
+mod threads;
 mod toy;

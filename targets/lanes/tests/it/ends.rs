@@ -1,0 +1,217 @@
+//! How runs end when they do not end well, and what the report says then.
+
+use crate::toy::{PATIENCE, World};
+use lanes::anchored::record;
+use lanes::policy::policy_of;
+use lanes::{End, Event, Lane, LaneId, Report, RwSem, Schedule, Sim, Task, WaitQueue, Waiting, Y, run};
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+const A: LaneId = LaneId(0);
+const B: LaneId = LaneId(1);
+
+fn sim(schedule: Schedule) -> Arc<Sim> {
+    Sim::new(policy_of(&schedule), PATIENCE)
+}
+
+async fn both(task: Task, outer: &RwSem, inner: &RwSem) {
+    let _outer = outer.write(&task, Y::W0).await;
+    task.at(Y::T1).await;
+    let _inner = inner.write(&task, Y::T7).await;
+}
+
+/// Two lanes that take two semaphores in opposite order, and a flusher that reads one of them.
+fn abba(schedule: Schedule) -> Report {
+    let (sim, i_rwsem, extents) = (sim(schedule), RwSem::new("i_rwsem"), RwSem::new("extents"));
+    let (flusher, end_io) = (sim.task(LaneId::FLUSHER), sim.task(LaneId::END_IO));
+    let idle = Event::default();
+    let lanes: Vec<(LaneId, Lane<'_>)> = vec![
+        (A, Box::pin(both(sim.task(A), &i_rwsem, &extents))),
+        (B, Box::pin(both(sim.task(B), &extents, &i_rwsem))),
+        (LaneId::FLUSHER, Box::pin(async { drop(extents.read(&flusher, Y::B4a).await) })),
+        (LaneId::END_IO, Box::pin(async { idle.wait(&end_io).await })),
+    ];
+    run(&sim, lanes)
+}
+
+#[test]
+fn a_deadlock_names_who_waits_for_what_and_who_has_it() {
+    let End::Deadlock(blocked) = abba(Schedule::RoundRobin { quantum: 1 }).end else { panic!("no deadlock") };
+    let waiting = |y, what, holder: LaneId| Some(Waiting { y, what, id: 0, holders: holder.bit() });
+    let expected = [
+        (A, waiting(Y::T7, "extents", B)),
+        (B, waiting(Y::T7, "i_rwsem", A)),
+        // Not end-io: it waits for work.
+        (LaneId::FLUSHER, waiting(Y::B4a, "extents", B)),
+    ];
+    assert_eq!(blocked, expected);
+    assert_eq!(blocked[0].1.unwrap().to_string(), "waits at T7 for extents 0, held by 1");
+    assert!(matches!(abba(Schedule::default()).end, End::Done), "in sequence nothing is wrong");
+}
+
+/// A lane that tries again for ever, and has a choice each time.
+fn in_circles(policy: Box<dyn lanes::Policy>, patience: u64, others: u8) -> Report {
+    let sim = Sim::new(policy, patience);
+    let lane = |lane: u8| {
+        let task = sim.task(LaneId(lane));
+        let circles = async move {
+            while task.steps() < u64::MAX {
+                task.at(Y::LK3).await;
+                task.choose(Y::C0, 3);
+            }
+        };
+        (LaneId(lane), Box::pin(circles) as Lane<'static>)
+    };
+    let mut lanes = vec![lane(0)];
+    for n in 1..=others {
+        let task = sim.task(LaneId(n));
+        lanes.push((LaneId(n), Box::pin(async move { task.at(Y::W0).await })));
+    }
+    run(&sim, lanes)
+}
+
+#[test]
+fn a_retry_loop_ends_at_its_deadline_whatever_the_policy() {
+    let schedules = [
+        Schedule::default(),
+        Schedule::Pct(Vec::new()),
+        Schedule::Pct(vec![5, 0xff, 3, 3, 200, 0x6c, 0, 0xff]),
+        Schedule::Uniform { seed: 3 },
+        Schedule::Rare { seed: 3, one_in: 1000 },
+        Schedule::RoundRobin { quantum: 77 },
+    ];
+    for schedule in schedules {
+        for (patience, others) in [(1, 0), (2, 0), (100, 0), (101, 3)] {
+            let plain = in_circles(policy_of(&schedule), patience, others);
+            assert_eq!(plain.steps, patience, "{schedule:?}");
+            let End::Livelock(recent) = &plain.end else { panic!("{schedule:?} ended {:?}", plain.end) };
+            let circle = [(A, Y::LK3), (A, Y::C0)];
+            let is_circle =
+                |pair: &&[(LaneId, Y)]| pair == &&circle[..] || pair[0] == circle[1] && pair[1] == circle[0];
+            assert!(patience < 100 || recent.windows(2).rev().take(8).filter(is_circle).count() == 8, "{recent:?}");
+
+            let (policy, recording) = record(policy_of(&schedule));
+            assert_eq!(in_circles(policy, patience, others).trace, plain.trace, "recorded: {schedule:?}");
+            let anchored = policy_of(&Schedule::Anchored(recording.anchors()));
+            assert_eq!(in_circles(anchored, patience, others).trace, plain.trace, "anchored: {schedule:?}");
+        }
+    }
+}
+
+#[test]
+fn completed_operations_are_progress_and_patience_may_be_endless() {
+    for patience in [10, u64::MAX] {
+        let sim = Sim::new(policy_of(&Schedule::Pct(Vec::new())), patience);
+        let task = sim.task(A);
+        let busy = async move {
+            for op in 0..1000 {
+                task.begin_op(op);
+                for _ in 0..8 {
+                    task.at(Y::W9).await;
+                }
+                task.end_op(0);
+            }
+        };
+        let report = run(&sim, vec![(A, Box::pin(busy))]);
+        assert!(matches!(report.end, End::Done), "{:?}", report.end);
+        assert_eq!(report.steps, 8001);
+    }
+}
+
+#[test]
+fn background_lanes_that_keep_each_other_busy_do_not_hide_a_blocked_user() {
+    let (sim, world) = (sim(Schedule::default()), World::new());
+    let (user, flusher, end_io) = (sim.task(A), sim.task(LaneId::FLUSHER), sim.task(LaneId::END_IO));
+    let (ping, pong) = (Event::default(), Event::default());
+    let lanes: Vec<(LaneId, Lane<'_>)> = vec![
+        (A, Box::pin(world.take(&user))),
+        (
+            LaneId::FLUSHER,
+            Box::pin(async {
+                while flusher.steps() < u64::MAX {
+                    pong.raise();
+                    ping.wait(&flusher).await;
+                    flusher.end_op(0);
+                }
+            }),
+        ),
+        (
+            LaneId::END_IO,
+            Box::pin(async {
+                while end_io.steps() < u64::MAX {
+                    pong.wait(&end_io).await;
+                    ping.raise();
+                    end_io.end_op(0);
+                }
+            }),
+        ),
+    ];
+    let report = run(&sim, lanes);
+    assert!(matches!(report.end, End::Livelock(_)), "{:?}", report.end);
+    assert_eq!(report.steps, PATIENCE);
+}
+
+/// Panics when dropped, having told that it was.
+struct Mine<'a>(&'a Mutex<Vec<LaneId>>, LaneId);
+
+impl Drop for Mine<'_> {
+    fn drop(&mut self) {
+        self.0.lock().push(self.1);
+        panic!("dropped {}", self.1);
+    }
+}
+
+#[test]
+fn a_panic_in_a_lane_is_reported_and_all_lanes_are_dropped() {
+    let dropped = Mutex::new(Vec::new());
+    let sim = sim(Schedule::default());
+    let tasks = [A, B, LaneId(2)].map(|lane| sim.task(lane));
+    let never = WaitQueue::default();
+    let sleeper = async |task: &Task| {
+        let _mine = Mine(&dropped, task.lane());
+        never.wait(task, || None::<()>, || Waiting { y: Y::WBW, what: "nothing", id: 7, holders: 0 }).await;
+    };
+    let sem = RwSem::new("sem");
+    let lanes: Vec<(LaneId, Lane<'_>)> = vec![
+        (A, Box::pin(sleeper(&tasks[0]))),
+        (B, Box::pin(sleeper(&tasks[1]))),
+        (
+            LaneId(2),
+            Box::pin(async {
+                let _hold = sem.write(&tasks[2], Y::RWSEM).await;
+                tasks[2].at(Y::W9).await;
+                panic!("page {} is gone", 3);
+            }),
+        ),
+    ];
+    let report = run(&sim, lanes);
+    let End::Panic { lane, message } = report.end else { panic!("{:?}", report.end) };
+    assert_eq!((lane, message.as_str()), (LaneId(2), "page 3 is gone"));
+    assert_eq!(*dropped.lock(), [A, B], "both, though each panics when dropped");
+    assert_eq!(sem.holders(), 0, "the panicking lane let go of what it held");
+    assert_eq!(sim.current().map(|place| (place.lane, place.y)), Some((LaneId(2), Y::W9)));
+}
+
+#[test]
+fn a_panic_while_lanes_are_dropped_is_reported() {
+    let dropped = Mutex::new(Vec::new());
+    let sim = sim(Schedule::default());
+    let task = sim.task(LaneId::RECLAIM);
+    let work = Event::default();
+    let lanes: Vec<(LaneId, Lane<'_>)> = vec![
+        (A, Box::pin(async {})),
+        (
+            LaneId::RECLAIM,
+            Box::pin({
+                let mine = Mine(&dropped, LaneId::RECLAIM);
+                let work = &work;
+                async move {
+                    let _mine = mine;
+                    work.wait(&task).await;
+                }
+            }),
+        ),
+    ];
+    let End::Panic { lane, message } = run(&sim, lanes).end else { panic!("the panic is lost") };
+    assert_eq!((lane, message.as_str()), (LaneId::RECLAIM, "dropped reclaim"));
+}

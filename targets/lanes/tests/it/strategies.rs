@@ -1,0 +1,111 @@
+//! What the strategies reach, and with how few bytes.
+
+use crate::anchors::writers;
+use lanes::policy::policy_of;
+use lanes::{Lane, LaneId, Schedule, Sim, Y, run};
+use std::collections::BTreeSet;
+
+fn pct(bytes: &[u8]) -> String {
+    writers(policy_of(&Schedule::Pct(bytes.to_vec()))).0
+}
+
+/// An action byte: what, and to which lane. Flusher, end-io and reclaim are 0 to 2, user lanes follow.
+const fn action(what: u8, lane: u8) -> u8 {
+    what | lane << 3
+}
+
+const ALL: &str = "flusherB1 flusherB2 flusherB3 end-ioB1 end-ioB2 end-ioB3 reclaimB1 reclaimB2 reclaimB3";
+
+#[test]
+fn four_bytes_freeze_a_writer_while_everybody_else_works() {
+    // Stalled at its second place, it goes on when even the other writer is done.
+    assert_eq!(pct(&[0, 0, 2, 1]), format!("0W13 0W13 1W13 1W13 1W13 {ALL} 0W13"));
+    // The same for all user lanes: only background work comes between.
+    assert_eq!(pct(&[0, 0, 2, 4]), format!("0W13 0W13 {ALL} 0W13 1W13 1W13 1W13"));
+    // Reclaim first.
+    let reclaim_first =
+        "reclaimB1 reclaimB2 reclaimB3 1W13 1W13 1W13 flusherB1 flusherB2 flusherB3 end-ioB1 end-ioB2 end-ioB3";
+    assert_eq!(pct(&[0, 0, 2, action(2, 2)]), format!("0W13 0W13 {reclaim_first} 0W13"));
+}
+
+#[test]
+fn a_background_lane_takes_some_steps_and_freezes_in_the_middle() {
+    // At the first place end-io runs; two places later it stops; two more and it is released, at once.
+    let bytes = [0, 0, 1, action(3, 1), 2, 1, 1, action(3, 1)];
+    assert_eq!(pct(&bytes), "0W13 end-ioB1 end-ioB2 0W13 end-ioB3 0W13 1W13 1W13 1W13");
+    // Not released, it goes on when there is nobody else: the run is over before that.
+    assert_eq!(pct(&bytes[..6]), "0W13 end-ioB1 end-ioB2 0W13 0W13 1W13 1W13 1W13");
+}
+
+#[test]
+fn headers_order_lanes_and_make_background_lanes_eager() {
+    assert_eq!(pct(&[1]), "1W13 1W13 1W13 0W13 0W13 0W13");
+    // Eager reclaim: three bits for who, 3 << 3 to have it at all.
+    assert_eq!(pct(&[0, 0b1001_1000]), "0W13 reclaimB1 reclaimB2 reclaimB3 0W13 0W13 1W13 1W13 1W13");
+}
+
+#[test]
+fn a_stall_waits_until_there_is_somebody_to_run() {
+    // At the first decision background lanes go to sleep first; then nobody else can run, until there is work.
+    assert_eq!(pct(&[0, 0, 0, 4]), format!("0W13 {ALL} 0W13 0W13 1W13 1W13 1W13"));
+}
+
+/// Traces of runs over seeds.
+fn traces(schedule: impl Fn(u64) -> Schedule) -> BTreeSet<String> {
+    (0..200).map(|seed| writers(policy_of(&schedule(seed))).0).collect()
+}
+
+#[test]
+fn seeds_differ() {
+    assert!(traces(|seed| Schedule::Uniform { seed }).len() > 150);
+    assert!(traces(|seed| Schedule::Rare { seed, one_in: 8 }).len() > 60);
+    let pct = |seed: u64| {
+        Schedule::Pct(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes().map(|byte| byte & 0x9f).into())
+    };
+    assert!(traces(pct).len() > 30);
+}
+
+/// How often another lane goes on, in per mille of the places, when four lanes always can.
+fn switch_rate(schedule: Schedule) -> u64 {
+    let sim = Sim::new(policy_of(&schedule), u64::MAX);
+    let lane = |n| {
+        let task = sim.task(LaneId(n));
+        let passing = async move {
+            for _ in 0..5_000 {
+                task.at(Y::W9).await;
+            }
+        };
+        (LaneId(n), Box::pin(passing) as Lane<'static>)
+    };
+    let report = run(&sim, (0..4).map(lane).collect());
+    report.switches * 1000 / report.steps
+}
+
+#[test]
+fn switches_are_as_rare_as_asked_for() {
+    assert!((720..780).contains(&switch_rate(Schedule::Uniform { seed: 1 })), "three of four");
+    assert!((55..70).contains(&switch_rate(Schedule::Rare { seed: 1, one_in: 16 })));
+    assert!((980..=1000).contains(&switch_rate(Schedule::Rare { seed: 1, one_in: 1 })));
+    assert!((980..=1000).contains(&switch_rate(Schedule::RoundRobin { quantum: 1 })));
+    assert!((95..=105).contains(&switch_rate(Schedule::RoundRobin { quantum: 10 })));
+}
+
+#[test]
+fn choices_are_mostly_the_obvious_one() {
+    for schedule in [
+        Schedule::Uniform { seed: 5 },
+        Schedule::Rare { seed: 5, one_in: 3 },
+        Schedule::Pct((0..=255).map(|n: u8| n.wrapping_mul(181)).collect()),
+    ] {
+        let mut policy = policy_of(&schedule);
+        let place = crate::anchors::place(LaneId::END_IO, 0, Y::E1, 0);
+        let mut counts = [0; 4];
+        (0..4096).for_each(|_| counts[policy.choose(place, 4) as usize] += 1);
+        assert!((2900..3250).contains(&counts[0]), "{schedule:?}: {counts:?}");
+        assert!(counts[1..].iter().all(|count| (260..420).contains(count)), "{schedule:?}: {counts:?}");
+    }
+    assert_eq!(
+        policy_of(&Schedule::RoundRobin { quantum: 1 }).choose(crate::anchors::place(LaneId(0), 0, Y::C0, 0), 4),
+        0
+    );
+}
