@@ -63,8 +63,8 @@ fn decode_ops(input: &mut Input<'_>, geometry: &Geometry, swarm: &Swarm, lanes: 
         let lane = if raw.kind == OpKind::Truncate { 0 } else { form & 7 } % lanes.len() as u8;
         let mut op = fit.fit(lane, raw);
         if !exclusive.admits(op.kind) {
-            // The buffered write has the same range and fits wherever these two do.
-            op.kind = OpKind::Write;
+            // Its buffered counterpart has the same range and fits wherever it does.
+            op.kind = if op.kind == OpKind::DirectRead { OpKind::Read } else { OpKind::Write };
         }
         operands.note(&op);
         lanes[lane as usize].push(op);

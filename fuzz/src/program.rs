@@ -69,32 +69,35 @@ impl Program {
     }
 }
 
-/// Direct writes and mapped stores exclude each other in a program with several lanes.
+/// Direct I/O and mapped stores exclude each other in a program with several lanes.
 ///
-/// No kernel promises coherence between a direct write and another thread's store through a mapping of the
-/// same page, so the flat file would have no answer. Either of them beside buffered writes has one, and with
-/// one lane so have both.
+/// No kernel promises coherence between direct I/O and another thread's store through a mapping of the same
+/// page: a store that slips in between the flush and the I/O makes a direct read fail with EIO (CATALOGUE D12) or
+/// see a block that was only just allocated, and a direct write is undone by the page's writeback. So the flat
+/// file would have no answer. Either of them beside buffered I/O has one, and with one lane so have both.
 #[derive(Clone, Copy, Debug)]
 pub struct Exclusive {
     lanes: usize,
-    seen: Option<OpKind>,
+    /// Whether the first of the two that was met was direct.
+    direct: Option<bool>,
 }
 
 impl Exclusive {
     /// The sentence that says what is wrong.
-    pub const RULE: &str = "with several lanes a program may use mapwrite or dwrite, not both";
+    pub const RULE: &str = "with several lanes a program may use mapwrite or direct I/O, not both";
 
     /// The rule for a program of `lanes` lanes, before its first operation.
     pub fn new(lanes: usize) -> Exclusive {
-        Exclusive { lanes, seen: None }
+        Exclusive { lanes, direct: None }
     }
 
     /// Whether the program may go on with an operation of this kind.
     pub fn admits(&mut self, kind: OpKind) -> bool {
-        if self.lanes < 2 || !matches!(kind, OpKind::MapWrite | OpKind::DirectWrite) {
+        let direct = kind.info().direct;
+        if self.lanes < 2 || !(direct || kind == OpKind::MapWrite) {
             return true;
         }
-        *self.seen.get_or_insert(kind) == kind
+        *self.direct.get_or_insert(direct) == direct
     }
 }
 
