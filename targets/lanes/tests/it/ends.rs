@@ -83,7 +83,8 @@ fn a_retry_loop_ends_at_its_deadline_whatever_the_policy() {
     for schedule in schedules {
         for (patience, others) in [(1, 0), (2, 0), (100, 0), (101, 3)] {
             let plain = in_circles(policy_of(&schedule), patience, others);
-            assert_eq!(plain.steps, patience, "{schedule:?}");
+            // A choice is no place to stop at.
+            assert!((patience..=patience + 1).contains(&plain.steps), "{} steps: {schedule:?}", plain.steps);
             let End::Livelock(recent) = &plain.end else { panic!("{schedule:?} ended {:?}", plain.end) };
             let circle = [(A, Y::LK3), (A, Y::C0)];
             let is_circle =

@@ -1,8 +1,10 @@
 //! What the strategies reach, and with how few bytes.
 
 use crate::anchors::writers;
+use crate::toy::Random;
+use lanes::anchored::record_steps;
 use lanes::policy::policy_of;
-use lanes::{Lane, LaneId, Schedule, Sim, Y, run};
+use lanes::{Event, Lane, LaneId, Schedule, Sim, Y, run};
 use std::collections::BTreeSet;
 
 fn pct(bytes: &[u8]) -> String {
@@ -46,8 +48,31 @@ fn headers_order_lanes_and_make_background_lanes_eager() {
 
 #[test]
 fn a_stall_waits_until_there_is_somebody_to_run() {
-    // At the first decision background lanes go to sleep first; then nobody else can run, until there is work.
-    assert_eq!(pct(&[0, 0, 0, 4]), format!("0W13 {ALL} 0W13 0W13 1W13 1W13 1W13"));
+    let (policy, recording) = record_steps(policy_of(&Schedule::Pct(vec![0, 0, 0, 4, 2, 1])));
+    let sim = Sim::new(policy, 1000);
+    let (user, flusher, work) = (sim.task(LaneId(0)), sim.task(LaneId::FLUSHER), Event::default());
+    let lanes: Vec<(LaneId, Lane<'_>)> = vec![
+        (
+            LaneId(0),
+            Box::pin(async {
+                user.at(Y::W0).await;
+                user.at(Y::W1).await;
+                work.raise();
+                user.at(Y::W9).await;
+            }),
+        ),
+        (
+            LaneId::FLUSHER,
+            Box::pin(async {
+                work.wait(&flusher).await;
+                flusher.at(Y::B1).await;
+            }),
+        ),
+    ];
+    run(&sim, lanes);
+    let places: Vec<Y> = recording.steps().into_iter().map(|place| place.y).collect();
+    // The flusher goes to sleep first, then the user lane is stalled at W0, alone. It stops as soon as it can.
+    assert_eq!(places, [Y::IDLE, Y::W0, Y::W1, Y::W9, Y::B1, Y::FINISH, Y::FINISH]);
 }
 
 /// Traces of runs over seeds.
@@ -59,10 +84,13 @@ fn traces(schedule: impl Fn(u64) -> Schedule) -> BTreeSet<String> {
 fn seeds_differ() {
     assert!(traces(|seed| Schedule::Uniform { seed }).len() > 150);
     assert!(traces(|seed| Schedule::Rare { seed, one_in: 8 }).len() > 60);
-    let pct = |seed: u64| {
-        Schedule::Pct(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes().map(|byte| byte & 0x9f).into())
+    let pct = |seed| {
+        let mut random = Random(seed);
+        let pairs = (0..3).flat_map(|_| [random.below(4) as u8, random.below(256) as u8]);
+        Schedule::Pct([0, 0].into_iter().chain(pairs).collect())
     };
-    assert!(traces(pct).len() > 30);
+    let number = traces(pct).len();
+    assert!(number > 80, "{number}");
 }
 
 /// How often another lane goes on, in per mille of the places, when four lanes always can.
