@@ -25,7 +25,6 @@ pub use schedule::Strategy;
 use crate::program::{Exclusive, Program, check_geometry};
 use arbitrary::{Arbitrary, Unstructured};
 use fit::Fit;
-use lanes::Schedule;
 use operand::Operands;
 use oracle::{Geometry, Op, OpKind};
 use stream::{Input, Output};
@@ -33,8 +32,7 @@ use swarm::Swarm;
 
 /// The program these bytes stand for. Valid whatever they are.
 pub fn decode(bytes: &[u8]) -> Program {
-    let geometry = header::EMPTY;
-    let mut program = Program { geometry, lanes: Vec::new(), schedule: Schedule::default() };
+    let mut program = Program::empty();
     decode_into(bytes, &mut program);
     program
 }

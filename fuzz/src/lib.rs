@@ -13,20 +13,27 @@
 //! | [`runner`] | a program on the model, beside the flat file, under its schedule |
 //! | [`verdict`] | what a run showed |
 //! | [`minimize`] | a diverging program, as small as it gets |
+//! | [`finding`] | a divergence as a file worth sending |
+//! | [`hunt`] | fresh programs against one armed fault |
+//! | [`sequential`] | a program on any target, lane after lane |
 //! | [`reproducer`] | a program with what it shows |
 
 pub mod bytes;
 mod calm;
+pub mod finding;
 pub mod generate;
+pub mod hunt;
 pub mod minimize;
 pub mod panics;
 pub mod program;
 pub mod reproducer;
 pub mod runner;
+pub mod sequential;
 pub mod text;
 pub mod verdict;
 
 pub use program::Program;
 pub use reproducer::{Expect, Reproducer};
 pub use runner::Runner;
+pub use sequential::Sequential;
 pub use verdict::Verdict;

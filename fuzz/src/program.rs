@@ -1,7 +1,7 @@
 //! A program: everything that decides a run.
 
 use lanes::{Action, Anchor, LaneId, Schedule};
-use oracle::{Geometry, Op, OpId, OpKind, Ownership, Shape};
+use oracle::{Flavour, Geometry, Op, OpId, OpKind, Ownership, Shape};
 use std::fmt;
 
 /// Sizes, operations, and who runs when. The same program means the same on every target: nothing in it
@@ -40,6 +40,21 @@ impl fmt::Display for Invalid {
 impl std::error::Error for Invalid {}
 
 impl Program {
+    /// A program without operations, for its memory to be used.
+    pub fn empty() -> Program {
+        let geometry = Geometry {
+            page: 256,
+            block: 256,
+            max_order: 0,
+            memory_pages: 0,
+            flavour: Flavour::Xfs,
+            file_limit: 256,
+            floor: 0,
+            stripe: 0,
+        };
+        Program { geometry, lanes: vec![Vec::new()], schedule: Schedule::default() }
+    }
+
     /// The program's operations with their names, lane by lane.
     pub fn ops(&self) -> impl Iterator<Item = (OpId, &Op)> {
         self.lanes.iter().enumerate().flat_map(|(lane, ops)| {
@@ -175,7 +190,6 @@ fn check_anchor(anchor: &Anchor) -> Result<(), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use oracle::Flavour;
 
     fn program(lanes: Vec<Vec<Op>>) -> Program {
         let shared = lanes.len() > 1;

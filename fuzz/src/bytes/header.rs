@@ -40,8 +40,8 @@ impl Profile {
         Profile::Model(Needs { flavours: &[], small_blocks: false, large_folios: false, lanes: 1 });
 }
 
-/// A geometry to be overwritten: the smallest there is.
-pub(super) const EMPTY: Geometry = Geometry {
+/// What both forms leave open at first.
+const PLAIN: Geometry = Geometry {
     page: 256,
     block: 256,
     max_order: 0,
@@ -98,7 +98,7 @@ pub(super) fn decode(input: &mut Input<'_>) -> (Geometry, usize) {
         flavour: FLAVOURS[(cache >> 6) as usize],
         // A multiple of the block too: blocks have at most four pages, and all limits are multiples of four.
         file_limit: u64::from(page * LIMITS[(extent & 15) as usize]),
-        ..EMPTY
+        ..PLAIN
     };
     geometry.max_order = ORDERS[(cache & 7) as usize].max(geometry.min_order());
     let memory = MEMORY[(cache >> 3 & 7) as usize];
@@ -123,7 +123,7 @@ fn share_out(geometry: &mut Geometry, share: u8) {
 fn decode_explicit(input: &mut Input<'_>) -> (Geometry, usize) {
     let page = 128u32 << (input.byte() % 10);
     let block = (32u32 << (input.byte() % 12)).clamp(32.max(page / 32), 65536.min(page * 16));
-    let mut geometry = Geometry { page, block, ..EMPTY };
+    let mut geometry = Geometry { page, block, ..PLAIN };
     geometry.max_order = input.byte().clamp(geometry.min_order(), 6);
     geometry.memory_pages = input.number() as u16;
     geometry.flavour = Flavour::ALL[input.byte() as usize % Flavour::ALL.len()];

@@ -1,0 +1,109 @@
+//! From a divergence to a file worth sending: anchored, minimized, explained, named.
+
+use crate::minimize::{Minimized, Test, minimize};
+use crate::program::Program;
+use crate::reproducer::{Expect, Reproducer};
+use crate::runner::Runner;
+use crate::verdict::Verdict;
+use faults::{Fault, FaultSet};
+use oracle::{Class, Divergence};
+
+/// Candidates a minimization may run. On the model that is well under a second.
+pub const BUDGET: u64 = 20_000;
+
+/// A minimized divergence.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// The divergence, as the minimized program shows it.
+    pub divergence: Divergence,
+    /// The file to write.
+    pub reproducer: Reproducer,
+    /// Candidates the minimizer ran.
+    pub executions: u64,
+    /// Whether nothing single can go any more.
+    pub is_minimal: bool,
+}
+
+impl Finding {
+    /// Minimizes a program that diverges on the model with `class`.
+    ///
+    /// None if the divergence does not come back, which means that the run is not deterministic.
+    pub fn on_model(runner: &mut Runner, program: &Program, fault: Option<Fault>, class: Class) -> Option<Finding> {
+        let faults = fault.map_or(FaultSet::NONE, FaultSet::only);
+        let anchored = runner.anchored(program, faults);
+        let start = if shows(runner, &anchored, faults) == Some(class) { &anchored } else { program };
+        let mut test = |candidate: &Program| shows(runner, candidate, faults);
+        let minimized = minimize(start, class, BUDGET, &mut test);
+        let verdict = runner.run(&minimized.program, faults);
+        let trace = Some(verdict.trace);
+        Finding::new(minimized, verdict, fault, trace, "foliofuzz replay")
+    }
+
+    /// Minimizes a program with `test`, which runs it on some other target; `replay` is the command that does
+    /// so with the file. `last` runs the result once more.
+    pub fn on_target(
+        program: &Program,
+        class: Class,
+        test: &mut Test<'_>,
+        last: impl FnOnce(&Program) -> Option<Verdict>,
+        replay: &str,
+    ) -> Option<Finding> {
+        let minimized = minimize(program, class, BUDGET, test);
+        let verdict = last(&minimized.program)?;
+        Finding::new(minimized, verdict, None, None, replay)
+    }
+
+    fn new(
+        minimized: Minimized,
+        verdict: Verdict,
+        fault: Option<Fault>,
+        trace: Option<u64>,
+        replay: &str,
+    ) -> Option<Finding> {
+        let Minimized { program, executions, is_minimal } = minimized;
+        let divergence = verdict.divergence?;
+        let expect = Expect::Diverge(divergence.class);
+        let mut reproducer = Reproducer { comment: Vec::new(), fault, expect, trace, program };
+        reproducer.comment = story(&reproducer, &divergence, replay);
+        Some(Finding { divergence, reproducer, executions, is_minimal })
+    }
+}
+
+/// The class of the divergence that these faults cause; none if there is none, or one without them, too.
+pub(crate) fn shows(runner: &mut Runner, program: &Program, faults: FaultSet) -> Option<Class> {
+    let class = runner.run(program, faults).class()?;
+    let innocent = faults == FaultSet::NONE || runner.run(program, FaultSet::NONE).divergence.is_none();
+    innocent.then_some(class)
+}
+
+fn story(reproducer: &Reproducer, divergence: &Divergence, replay: &str) -> Vec<String> {
+    let Divergence { class, op, detail, .. } = divergence;
+    let place = op.map_or("at rest, after the last operation".to_owned(), |op| format!("at operation {op}"));
+    let fault = reproducer.fault.map(|fault| format!("{}: {}", fault.info().id, fault.info().doc));
+    let detail = detail.trim_start_matches("at rest: ").lines().map(str::to_owned);
+    let replay = ["".to_owned(), format!("Replay: {replay} {}", file_name(reproducer))];
+    fault.into_iter().chain([format!("Shows: {class} {place}")]).chain(detail).chain(replay).collect()
+}
+
+/// What makes two findings the same one: the fault, the class, and which operations the lanes do.
+pub fn signature(reproducer: &Reproducer) -> String {
+    let fault = reproducer.fault.map_or(String::new(), |fault| format!("{} ", fault.info().id));
+    let lane = |ops: &Vec<oracle::Op>| ops.iter().map(|op| op.kind.info().name).collect::<Vec<_>>().join(",");
+    let lanes: Vec<String> = reproducer.program.lanes.iter().map(lane).collect();
+    format!("{fault}{} {}", reproducer.expect, lanes.join("|"))
+}
+
+/// The file's name: the fault or the class, the first operations, and a hash of the whole signature.
+pub fn file_name(reproducer: &Reproducer) -> String {
+    let signature = signature(reproducer);
+    let hash = signature
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    let what = match reproducer.fault {
+        Some(fault) => format!("{}-{}", fault.info().id, fault.info().name),
+        None => reproducer.expect.to_string(),
+    };
+    let ops: Vec<&str> = reproducer.program.ops().take(3).map(|(_, op)| op.kind.info().name).collect();
+    let parts = if reproducer.fault.is_some() { what } else { format!("{what}-{}", ops.join("-")) };
+    format!("{parts}-{:04x}.folio", hash as u16 ^ (hash >> 16) as u16 ^ (hash >> 32) as u16 ^ (hash >> 48) as u16)
+}

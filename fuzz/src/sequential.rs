@@ -1,0 +1,111 @@
+//! Running a program on a target that cannot be scheduled: lane after lane, beside the flat file.
+
+use crate::program::Program;
+use crate::runner::{content_at_rest, digest, refused, size_at_rest};
+use crate::verdict::Verdict;
+use lanes::LaneId;
+use oracle::{Class, Divergence, Effect, FlatFile, Op, OpId, OpKind, Outcome, Target, TargetError};
+
+/// Runs programs on one target, keeping memory from one to the next.
+#[derive(Default)]
+pub struct Sequential {
+    flat: Option<FlatFile>,
+    buf: Vec<u8>,
+}
+
+/// One run.
+struct Run<'a> {
+    target: &'a mut dyn Target,
+    flat: &'a mut FlatFile,
+    buf: &'a mut Vec<u8>,
+    trace: u64,
+    ops: u64,
+    steps: u64,
+}
+
+impl Sequential {
+    /// A runner.
+    pub fn new() -> Sequential {
+        Sequential::default()
+    }
+
+    /// Runs `program` on `target`. `progress` is told the number of every operation before it begins: whoever
+    /// watches knows then where a target hangs.
+    pub fn run(
+        &mut self,
+        target: &mut dyn Target,
+        program: &Program,
+        mut progress: impl FnMut(u64),
+    ) -> Result<Verdict, TargetError> {
+        target.start(&program.geometry)?;
+        // One after the other they are one lane, and the flat file is exact.
+        let (geometry, page) = (&program.geometry, target.page_size());
+        let flat = self.flat.get_or_insert_with(|| FlatFile::new(geometry, 1, page));
+        flat.reset(geometry, 1, page);
+        let mut run = Run { target, flat, buf: &mut self.buf, trace: 0, ops: 0, steps: 0 };
+        let mut divergence = None;
+        for (id, op) in program.ops() {
+            progress(run.steps);
+            divergence = run.step(id, op)?.err();
+            if divergence.is_some() {
+                break;
+            }
+        }
+        if divergence.is_none() {
+            progress(run.steps);
+            divergence = run.at_rest(program)?.err();
+        }
+        Ok(Verdict { divergence, trace: run.trace, steps: run.steps, switches: 0, ops: run.ops })
+    }
+}
+
+impl Run<'_> {
+    fn execute(&mut self, id: OpId, op: &Op) -> Result<Outcome, TargetError> {
+        let outcome = self.target.execute(id, op, self.buf)?;
+        let reads = op.kind.info().effect == Effect::Read;
+        self.trace = self.trace.rotate_left(17) ^ digest(outcome, if reads { self.buf } else { &[] });
+        self.steps += 1;
+        Ok(outcome)
+    }
+
+    fn step(&mut self, id: OpId, op: &Op) -> Result<Result<(), Divergence>, TargetError> {
+        let outcome = self.execute(id, op)?;
+        self.ops += u64::from(!matches!(outcome, Outcome::Unsupported(_)));
+        Ok(self.flat.apply(id, op, outcome, self.buf))
+    }
+
+    /// The whole file as it stands, and again after everything was written back and thrown out of the cache.
+    fn at_rest(&mut self, program: &Program) -> Result<Result<(), Divergence>, TargetError> {
+        let limit = program.geometry.file_limit;
+        let cached = self.compare_whole(0)?;
+        if cached.is_err() {
+            return Ok(cached);
+        }
+        let steps = [Op::plain(OpKind::Fsync), Op::plain(OpKind::Reopen), Op::range(OpKind::DontNeed, 0, limit)];
+        for (index, op) in (2..).zip(steps) {
+            match self.execute(OpId { lane: LaneId::CHECKER.0, index }, &op)? {
+                Outcome::Done | Outcome::Unsupported(_) => {}
+                other => return Ok(Err(refused(op.kind.info().name, other))),
+            }
+        }
+        let stored = self.compare_whole(5)?.map_err(|divergence| match divergence.class {
+            // The cache had it right a moment ago.
+            Class::Content => Divergence { class: Class::Disk, ..divergence },
+            _ => divergence,
+        });
+        if stored.is_err() { Ok(stored) } else { self.target.check() }
+    }
+
+    fn compare_whole(&mut self, index: u32) -> Result<Result<(), Divergence>, TargetError> {
+        let id = |index| OpId { lane: LaneId::CHECKER.0, index };
+        let size = match size_at_rest(self.execute(id(index), &Op::plain(OpKind::Stat))?) {
+            Ok(size) => size,
+            Err(divergence) => return Ok(Err(divergence)),
+        };
+        let read = match size {
+            0 => Outcome::Bytes(0),
+            _ => self.execute(id(index + 1), &Op::range(OpKind::Read, 0, size))?,
+        };
+        Ok(content_at_rest(read, self.buf).and_then(|content| self.flat.check_whole(size, content)))
+    }
+}
