@@ -3,7 +3,7 @@
 use crate::toy::{PATIENCE, World};
 use lanes::anchored::record;
 use lanes::policy::policy_of;
-use lanes::{End, Event, Lane, LaneId, Report, RwSem, Schedule, Sim, Task, WaitQueue, Waiting, Y, run};
+use lanes::{End, Event, InFlight, Lane, LaneId, Report, RwSem, Schedule, Sim, Task, WaitQueue, Waiting, Y, run};
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -20,13 +20,23 @@ async fn both(task: Task, outer: &RwSem, inner: &RwSem) {
     let _inner = inner.write(&task, Y::T7).await;
 }
 
-/// Two lanes that take two semaphores in opposite order, and a flusher that reads one of them.
+/// Two lanes that take two semaphores in opposite order, and a flusher that reads one of them. Another lane has
+/// waited, too, but not for ever.
 fn abba(schedule: Schedule) -> Report {
     let (sim, i_rwsem, extents) = (sim(schedule), RwSem::new("i_rwsem"), RwSem::new("extents"));
     let (flusher, end_io) = (sim.task(LaneId::FLUSHER), sim.task(LaneId::END_IO));
-    let idle = Event::default();
+    let (other, idle, flight) = (sim.task(LaneId(2)), Event::default(), InFlight::default());
+    let (flying, a) = (flight.begin(), both(sim.task(A), &i_rwsem, &extents));
     let lanes: Vec<(LaneId, Lane<'_>)> = vec![
-        (A, Box::pin(both(sim.task(A), &i_rwsem, &extents))),
+        (
+            A,
+            Box::pin(async {
+                sim.task(A).at(Y::D3).await;
+                drop(flying);
+                a.await;
+            }),
+        ),
+        (LaneId(2), Box::pin(flight.drained(&other, Y::I2, "direct I/O"))),
         (B, Box::pin(both(sim.task(B), &extents, &i_rwsem))),
         (LaneId::FLUSHER, Box::pin(async { drop(extents.read(&flusher, Y::B4a).await) })),
         (LaneId::END_IO, Box::pin(async { idle.wait(&end_io).await })),
@@ -55,7 +65,7 @@ fn in_circles(policy: Box<dyn lanes::Policy>, patience: u64, others: u8) -> Repo
     let lane = |lane: u8| {
         let task = sim.task(LaneId(lane));
         let circles = async move {
-            while task.steps() < u64::MAX {
+            while task.steps() < 10 * PATIENCE {
                 task.at(Y::LK3).await;
                 task.choose(Y::C0, 3);
             }
@@ -129,7 +139,7 @@ fn background_lanes_that_keep_each_other_busy_do_not_hide_a_blocked_user() {
         (
             LaneId::FLUSHER,
             Box::pin(async {
-                while flusher.steps() < u64::MAX {
+                while flusher.steps() < 10 * PATIENCE {
                     pong.raise();
                     ping.wait(&flusher).await;
                     flusher.end_op(0);
@@ -139,7 +149,7 @@ fn background_lanes_that_keep_each_other_busy_do_not_hide_a_blocked_user() {
         (
             LaneId::END_IO,
             Box::pin(async {
-                while end_io.steps() < u64::MAX {
+                while end_io.steps() < 10 * PATIENCE {
                     pong.wait(&end_io).await;
                     ping.raise();
                     end_io.end_op(0);

@@ -4,7 +4,7 @@ use crate::anchors::writers;
 use crate::toy::Random;
 use lanes::anchored::record_steps;
 use lanes::policy::policy_of;
-use lanes::{Event, Lane, LaneId, Schedule, Sim, Y, run};
+use lanes::{Event, Lane, LaneId, Schedule, Sim, View, Y, run};
 use std::collections::BTreeSet;
 
 fn pct(bytes: &[u8]) -> String {
@@ -47,32 +47,54 @@ fn headers_order_lanes_and_make_background_lanes_eager() {
 }
 
 #[test]
-fn a_stall_waits_until_there_is_somebody_to_run() {
-    let (policy, recording) = record_steps(policy_of(&Schedule::Pct(vec![0, 0, 0, 4, 2, 1])));
+fn gaps_are_fine_where_they_are_short() {
+    for (byte, gap) in [(1, 1), (63, 63), (64, 64), (65, 68), (191, 572), (192, 576), (193, 608), (255, 2592)] {
+        let place = crate::anchors::place(LaneId(0), 0, Y::START, 1);
+        let (_, budget) =
+            policy_of(&Schedule::Pct(vec![0, 0, byte, 1])).next(&View { ready: 1, place, forced: true, steps: 0 });
+        // So many places are passed, and at the last of them the policy is asked.
+        assert_eq!(budget, gap - 1, "byte {byte}");
+    }
+}
+
+/// A user lane that makes work before W9 and again before W10, and the flusher, which sleeps at first.
+fn worker(bytes: &[u8]) -> Vec<Y> {
+    // The user lane is stalled until the flusher has gone to sleep; that is step 1.
+    let schedule = Schedule::Pct([&[0, 0, 0, 4], bytes].concat());
+    let (policy, recording) = record_steps(policy_of(&schedule));
     let sim = Sim::new(policy, 1000);
     let (user, flusher, work) = (sim.task(LaneId(0)), sim.task(LaneId::FLUSHER), Event::default());
-    let lanes: Vec<(LaneId, Lane<'_>)> = vec![
-        (
-            LaneId(0),
-            Box::pin(async {
-                user.at(Y::W0).await;
-                user.at(Y::W1).await;
-                work.raise();
-                user.at(Y::W9).await;
-            }),
-        ),
-        (
-            LaneId::FLUSHER,
-            Box::pin(async {
-                work.wait(&flusher).await;
-                flusher.at(Y::B1).await;
-            }),
-        ),
-    ];
-    run(&sim, lanes);
-    let places: Vec<Y> = recording.steps().into_iter().map(|place| place.y).collect();
-    // The flusher goes to sleep first, then the user lane is stalled at W0, alone. It stops as soon as it can.
-    assert_eq!(places, [Y::IDLE, Y::W0, Y::W1, Y::W9, Y::B1, Y::FINISH, Y::FINISH]);
+    let user = async {
+        user.at(Y::W0).await;
+        user.at(Y::W1).await;
+        work.raise();
+        user.at(Y::W9).await;
+        work.raise();
+        user.at(Y::W10).await;
+        user.at(Y::W11).await;
+    };
+    let flusher = async {
+        while flusher.steps() < 1000 {
+            work.wait(&flusher).await;
+            flusher.at(Y::B1).await;
+        }
+    };
+    run(&sim, vec![(LaneId(0), Box::pin(user)), (LaneId::FLUSHER, Box::pin(flusher))]);
+    recording.steps().into_iter().map(|place| place.y).skip(1).collect()
+}
+
+#[test]
+fn a_stall_waits_until_there_is_somebody_to_run_and_happens_once() {
+    // Stalled at W0, alone. It stops as soon as it can, and when it goes on, it is a lane like any other.
+    let stalled = [Y::W0, Y::W1, Y::W9, Y::B1, Y::IDLE, Y::W10, Y::W11, Y::FINISH];
+    assert_eq!(worker(&[2, 1]), stalled);
+    // Unless it is raised again, the flusher runs once.
+    assert_eq!(worker(&[2, action(3, 0)]), stalled);
+    let eager = [Y::W0, Y::W1, Y::W9, Y::B1, Y::IDLE, Y::W10, Y::B1, Y::IDLE, Y::W11, Y::FINISH];
+    assert_eq!(worker(&[2, action(5, 0)]), eager);
+    assert_eq!(worker(&[2, 6]), eager, "who fell behind stays behind");
+    // Stalled at W0 and released at W1.
+    assert_eq!(worker(&[2, 1, 1, 0]), [Y::W0, Y::W1, Y::W9, Y::W10, Y::W11, Y::FINISH]);
 }
 
 /// Traces of runs over seeds.

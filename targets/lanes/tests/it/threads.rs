@@ -4,7 +4,8 @@ use crate::toy::{Op, Program, Random, World, play};
 use lanes::policy::policy_of;
 use lanes::{End, Event, LaneId, RwSem, Schedule, Sim, Task, WaitQueue, Waiting, Y, block_on, run};
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::time::Instant;
 
 /// Fewer under Miri, which is thousands of times slower and looks at every access.
 const ROUNDS: u64 = if cfg!(miri) { 40 } else { 20_000 };
@@ -39,24 +40,68 @@ fn a_sleeping_writer_is_woken_by_the_last_reader() {
     assert_eq!(*order.lock(), [(LaneId(0), 0b101), (LaneId(2), 0b100), (LaneId(1), 0b010)]);
 }
 
+/// Lets threads loose at the same moment, so that what they race for is nanoseconds away.
+#[derive(Default)]
+struct Together(AtomicU64);
+
+impl Together {
+    fn meet(&self, round: u64) {
+        self.0.fetch_add(1, SeqCst);
+        self.await_until(|| self.0.load(SeqCst) >= 2 * (round + 1));
+    }
+
+    /// Spins for a moment, then lets others have the processor.
+    fn await_until(&self, is_met: impl Fn() -> bool) {
+        for spins in 0.. {
+            if is_met() {
+                break;
+            }
+            if spins > 2_000 {
+                std::thread::yield_now();
+            }
+            std::hint::spin_loop();
+        }
+    }
+}
+
 #[test]
 fn a_condition_made_true_by_a_plain_store_wakes_its_sleeper() {
-    // Nothing but the queue orders the turn: without its fences each side may miss the other's store.
-    let (queue, turn) = (WaitQueue::default(), AtomicU64::new(0));
-    let player = |me: u64| {
-        let task = Task::on_thread(LaneId(me as u8));
-        for round in 0..ROUNDS {
-            let mine = || (turn.load(Relaxed) == 2 * round + me).then_some(());
-            block_on(queue.wait(&task, mine, || Waiting { y: Y::G1, what: "turn", id: round, holders: 0 }));
-            turn.store(2 * round + me + 1, Release);
-            queue.wake_all();
-        }
-    };
+    // Nothing but the queue orders the two: without its second test, or its fences, each side now and then
+    // misses what the other just did.
+    let (queue, set, seen, together) =
+        (WaitQueue::default(), AtomicU64::new(0), AtomicU64::new(0), Together::default());
+    let mut lost = 0;
     std::thread::scope(|scope| {
-        scope.spawn(|| player(0));
-        scope.spawn(|| player(1));
+        scope.spawn(|| {
+            let task = Task::on_thread(LaneId(1));
+            for round in 0..ROUNDS {
+                together.meet(round);
+                let is_set = || (set.load(Relaxed) > round).then_some(());
+                block_on(queue.wait(&task, is_set, || Waiting { y: Y::G1, what: "flag", id: round, holders: 0 }));
+                seen.store(round + 1, SeqCst);
+            }
+        });
+        let mut random = Random(1);
+        for round in 0..ROUNDS {
+            let delay = random.below(200);
+            together.meet(round);
+            (0..delay).for_each(|_| std::hint::spin_loop());
+            set.store(round + 1, Relaxed);
+            queue.wake_all();
+            let start = Instant::now();
+            let is_late = || start.elapsed().as_secs() >= if cfg!(miri) { 1000 } else { 3 };
+            together.await_until(|| seen.load(SeqCst) > round || is_late());
+            if seen.load(SeqCst) <= round {
+                lost += 1;
+                // Anything but a hang.
+                while seen.load(SeqCst) <= round {
+                    queue.wake_all();
+                    std::thread::yield_now();
+                }
+            }
+        }
     });
-    assert_eq!(turn.load(Relaxed), 2 * ROUNDS);
+    assert_eq!(lost, 0, "lost wake-ups");
 }
 
 #[test]

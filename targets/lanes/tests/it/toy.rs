@@ -152,7 +152,8 @@ impl World {
     }
 
     pub(crate) async fn user(&self, task: Task, ops: &[Op]) {
-        task.at(Y::START).await;
+        // Before the first operation begins and after it has ended: the same place, with two names.
+        task.at(Y::NEXT).await;
         for (n, op) in ops.iter().enumerate() {
             task.begin_op(n as u32);
             let answer = self.op(&task, *op).await;
