@@ -7,6 +7,7 @@
 //! Answers that differ from the plain one and are right nonetheless stand in one table, [`PERMITTED`].
 
 mod blame;
+mod bytes;
 mod permitted;
 
 pub use permitted::{PERMITTED, Permitted};
@@ -16,6 +17,7 @@ use crate::geometry::Geometry;
 use crate::op::{Effect, Op, OpId, OpKind};
 use crate::outcome::{Class, Divergence, Errno, Outcome};
 use crate::ownership::Ownership;
+use bytes::ByteSet;
 use std::ops::Range;
 
 /// What a file must contain, one completed operation after the other.
@@ -25,12 +27,18 @@ pub struct FlatFile {
     /// Bytes past the end of file that a mapping stored to, all in the last page. mmap(2) leaves open what a
     /// load finds there; the file itself must never show them.
     polluted: Range<u64>,
+    /// Bytes of the file that a row of [`PERMITTED`] leaves open.
+    open: ByteSet,
+    /// Bytes which, when a mapping stores to them, a row of [`PERMITTED`] leaves open.
+    fragile: ByteSet,
+    /// The file system whose known differences are let pass.
+    known_on: Option<String>,
     /// Page size of the target's mappings, bytes.
     page: u64,
     geometry: Geometry,
     lanes: usize,
     rules: Ownership,
-    /// What changed the file, in order of completion, so that a wrong byte's writer can be named.
+    /// What was to change the file, in order of completion, so that a wrong byte's writer can be named.
     history: Vec<(OpId, Op)>,
 }
 
@@ -44,6 +52,9 @@ impl FlatFile {
         let mut file = FlatFile {
             content: Vec::with_capacity(geometry.file_limit as usize),
             polluted: 0..0,
+            open: ByteSet::default(),
+            fragile: ByteSet::default(),
+            known_on: None,
             page,
             geometry: *geometry,
             lanes,
@@ -54,11 +65,19 @@ impl FlatFile {
         file
     }
 
-    /// As [`FlatFile::new`], keeping the memory.
+    /// Lets pass the rows of [`PERMITTED`] that are limited to `file_system`, named as statfs(2)'s type is (`xfs`).
+    /// Holds until it is called again, across [`FlatFile::reset`]. To be called before a program starts.
+    pub fn permit_known(&mut self, file_system: &str) {
+        self.known_on = Some(file_system.to_owned());
+    }
+
+    /// As [`FlatFile::new`], keeping the memory and what [`FlatFile::permit_known`] permits.
     pub fn reset(&mut self, geometry: &Geometry, lanes: usize, page: u64) {
         self.content.clear();
         self.content.resize(geometry.floor as usize, 0);
         self.polluted = 0..0;
+        self.open.clear();
+        self.fragile.clear();
         self.page = page;
         self.geometry = *geometry;
         self.lanes = lanes;
@@ -90,7 +109,12 @@ impl FlatFile {
         }
         match op.kind.info().effect {
             Effect::Read => self.compare_read(id, op, outcome, buf)?,
-            Effect::Write | Effect::Size => self.change(id, op, outcome),
+            Effect::Write | Effect::Size => {
+                if self.known_on.is_some() {
+                    permitted::take_effect(self, op, outcome);
+                }
+                self.change(id, op, outcome);
+            }
             Effect::Neutral => {}
         }
         Ok(())
@@ -106,10 +130,7 @@ impl FlatFile {
             );
             return Err(Divergence { class: Class::Size, op: None, offset: Some(size.min(self.size())), detail });
         }
-        if content == self.content {
-            return Ok(());
-        }
-        Err(self.wrong_bytes(None, "at rest", 0, &self.content, content))
+        self.compare(None, 0..size, content)
     }
 
     /// What a file system that keeps no holes answers, with nobody else at work on the file.
@@ -147,21 +168,24 @@ impl FlatFile {
 
     /// Lets a judged write or change of size take effect.
     fn change(&mut self, id: OpId, op: &Op, outcome: Outcome) {
+        if self.history.len() == 2 * HISTORY {
+            self.history.drain(..HISTORY);
+        }
+        self.history.push((id, *op));
         let count = match outcome {
             Outcome::Bytes(n) | Outcome::Sigbus(n) => n,
             Outcome::Done => op.len,
             // It failed, as it had to, and changed nothing.
             Outcome::Errno(_) | Outcome::Position(_) | Outcome::Unsupported(_) => return,
         };
-        if self.history.len() == 2 * HISTORY {
-            self.history.drain(..HISTORY);
-        }
-        self.history.push((id, *op));
         let end = op.off + count;
         match op.kind {
             OpKind::Truncate => self.resize(op.off),
             OpKind::MapWrite => {
                 self.fill(id, op.off..end.min(self.size()));
+                for lost in self.fragile.inside(op.off..end.min(self.size())) {
+                    self.open.insert(lost);
+                }
                 self.pollute(op.off.max(self.size())..end);
             }
             OpKind::Punch => self.zero(op.off..end.min(self.size())),
@@ -179,13 +203,28 @@ impl FlatFile {
 
     fn fill(&mut self, id: OpId, range: Range<u64>) {
         if !range.is_empty() {
+            self.open.remove(range.clone());
             fill_written(&mut self.content[range.start as usize..range.end as usize], id, range.start);
         }
     }
 
     fn zero(&mut self, range: Range<u64>) {
         if !range.is_empty() {
+            self.open.remove(range.clone());
             self.content[range.start as usize..range.end as usize].fill(0);
+        }
+    }
+
+    /// Leaves open what the zeros of `range` are.
+    fn open_zeros(&mut self, range: Range<u64>) {
+        let bytes = &self.content[range.start as usize..range.end as usize];
+        let mut at = range.start;
+        for run in bytes.chunk_by(|a, b| (*a == 0) == (*b == 0)) {
+            let end = at + run.len() as u64;
+            if run[0] == 0 {
+                self.open.insert(at..end);
+            }
+            at = end;
         }
     }
 
@@ -210,6 +249,8 @@ impl FlatFile {
     /// only growth inside the page leaves stores beyond the new end where they are.
     fn resize(&mut self, size: u64) {
         if size < self.size() {
+            self.open.remove(size..self.size());
+            self.fragile.remove(size..self.size());
             self.polluted = 0..0;
         } else {
             self.polluted.start = self.polluted.start.max(size);
@@ -249,14 +290,34 @@ impl FlatFile {
         // Another lane's size may have been larger when the bytes were read: past the floor it knows nothing.
         let file_end = if self.knows_size(id.lane) { self.size() } else { self.geometry.floor };
         for part in self.known(id.lane, op.off..end.min(file_end)) {
-            let expected = &self.content[part.start as usize..part.end as usize];
             let found = &found[(part.start - op.off) as usize..(part.end - op.off) as usize];
-            if expected != found {
-                return Err(self.wrong_bytes(Some(id), &op.to_string(), part.start, expected, found));
-            }
+            self.compare(Some((id, op)), part, found)?;
         }
         if end > file_end && self.knows_size(id.lane) {
             self.compare_tail(id, op, file_end.max(op.off), found)?;
+        }
+        Ok(())
+    }
+
+    /// Compares `found`, read at `range`, with the file, except where its content is open.
+    fn compare(&self, op: Option<(OpId, &Op)>, range: Range<u64>, found: &[u8]) -> Result<(), Divergence> {
+        let expected = &self.content[range.start as usize..range.end as usize];
+        if expected == found {
+            return Ok(());
+        }
+        for part in self.open.outside(range.clone()) {
+            let part = (part.start - range.start) as usize..(part.end - range.start) as usize;
+            let (expected, found) = (&expected[part.clone()], &found[part.clone()]);
+            if expected != found {
+                let what = op.map_or("at rest".to_owned(), |(_, op)| op.to_string());
+                return Err(self.wrong_bytes(
+                    op.map(|(id, _)| id),
+                    &what,
+                    range.start + part.start as u64,
+                    expected,
+                    found,
+                ));
+            }
         }
         Ok(())
     }

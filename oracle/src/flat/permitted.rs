@@ -1,43 +1,141 @@
-//! The answers that differ from the plain one and are right nonetheless, as data.
+//! The answers that differ from the plain one and are right nonetheless, or known, as data.
 
 use super::FlatFile;
 use crate::op::{Op, OpKind};
 use crate::outcome::{Errno, Outcome};
 use std::ops::{Range, RangeInclusive};
 
-/// One difference that a standard, a manual page or the sharing of a file permits.
+/// One difference from the plain meaning that is not reported as a divergence.
 #[derive(Debug)]
 pub struct Permitted {
     /// Its name in the documentation and in tests.
     pub name: &'static str,
+    /// The file systems it is limited to; none if a standard permits it everywhere. Limited ones hold only after
+    /// [`FlatFile::permit_known`]: without that, they are divergences.
+    pub on: &'static [&'static str],
     /// The operations it concerns.
     pub ops: &'static [OpKind],
-    /// Why it is right, and where that is written.
+    /// Why it is let pass, and where that is written.
     pub reason: &'static str,
-    /// Whether this answer, to this lane's operation on this file, is covered.
-    holds: fn(&FlatFile, u8, &Op, Outcome) -> bool,
+    /// Whether it covers this answer, to this lane's operation on this file.
+    answer: fn(&FlatFile, u8, &Op, Outcome) -> bool,
+    /// What it does to the file besides what the operation does; called before that.
+    effect: fn(&mut FlatFile, &Op, Outcome),
 }
 
-/// All permitted differences. Whatever is neither here nor the plain answer is a divergence.
+/// All permitted differences. Whatever is neither here nor the plain answer is a divergence. Effects are applied in
+/// this order, so those that change the size come last.
 pub static PERMITTED: &[Permitted] = &[
     Permitted {
         name: "holes-are-reported",
+        on: &[],
         ops: &[OpKind::SeekData, OpKind::SeekHole],
         reason: "lseek(2): a file system may report zeros as a hole or as data, at a granularity of its own; \
                  bytes that were written must never be reported as a hole",
-        holds: holes_are_zeros,
+        answer: holes_are_zeros,
+        effect: none,
     },
     Permitted {
         name: "size-belongs-to-lane-0",
+        on: &[],
         ops: &[OpKind::Read, OpKind::DirectRead, OpKind::MapRead, OpKind::Stat],
         reason: "lane 0 may change the size while another lane reads, so the other lane may find any size from \
                  the floor to the file limit",
-        holds: some_size_explains,
+        answer: some_size_explains,
+        effect: none,
+    },
+    Permitted {
+        name: "fault-writes-less",
+        on: &[],
+        ops: &[OpKind::WriteFault],
+        reason: "write(2): EFAULT if the buffer is not accessible, and a write may always be short; how much of a \
+                 partly readable buffer is used is left to the kernel (btrfs of Linux 6.18 answers EFAULT where \
+                 ext4, xfs and tmpfs write all that can be read)",
+        answer: fault_writes_less,
+        effect: none,
+    },
+    Permitted {
+        name: "short-copy-exposes-memory",
+        on: &["xfs"],
+        ops: &[OpKind::WriteFault],
+        reason: "seen on xfs of Linux 6.18: of a block without data that is written in part, the rest is zeroed and \
+                 the block called up to date before the copy; if the copy is short, the bytes not copied show what \
+                 the page of memory held before",
+        answer: never,
+        effect: short_copy_exposes,
+    },
+    Permitted {
+        name: "seek-data-finds-end",
+        on: &["ext4", "xfs"],
+        ops: &[OpKind::SeekData],
+        reason: "seen on ext4 and xfs of Linux 6.18 with blocks smaller than a page: if the end of file lies in an unwritten \
+                 block whose page is cached, the size is answered where lseek(2) has ENXIO",
+        answer: end_is_found,
+        effect: none,
+    },
+    Permitted {
+        name: "direct-read-meets-reservation",
+        on: &["ext4", "xfs"],
+        ops: &[OpKind::DirectRead],
+        reason: "seen on ext4 and xfs of Linux 6.18: a write cut short by its buffer leaves blocks reserved but not \
+                 allocated where nothing was copied; a direct read that meets them fails with EIO (Direct I/O \
+                 collision with buffered writes, says the kernel log), however often the file is synced",
+        answer: reservation_is_met,
+        effect: none,
+    },
+    Permitted {
+        name: "direct-write-extends-behind-mapping",
+        on: &["ext4"],
+        ops: &[OpKind::DirectWrite],
+        reason: "seen on ext4 of Linux 6.18: a direct write that extends the file does not tell the page cache, as \
+                 buffered writes, ftruncate and fallocate do. Stores past the old end of file show (mmap(2) leaves \
+                 that open); later stores there, through a mapping that was writable before, get no block if blocks \
+                 are smaller than pages: lseek calls them a hole, and after fsync they are lost",
+        answer: never,
+        effect: extended_behind_mapping,
+    },
+    Permitted {
+        name: "stores-past-eof-survive",
+        on: &["tmpfs"],
+        ops: &[OpKind::Write, OpKind::DirectWrite, OpKind::WriteFault, OpKind::Truncate, OpKind::Fallocate],
+        reason: "mmap(2): what stores past the end of file show after the size has changed is unspecified; tmpfs of \
+                 Linux 6.18 never zeroes the rest of the last page when the file grows",
+        answer: never,
+        effect: stores_past_eof_survive,
+    },
+    Permitted {
+        name: "failed-write-extends",
+        on: &["ext4", "tmpfs"],
+        ops: &[OpKind::WriteFault],
+        reason: "seen on ext4 and tmpfs of Linux 6.18: a write at an offset beyond the end of file that fails with \
+                 EFAULT raises the size to its offset (the end of a copy of no bytes is taken for the new size)",
+        answer: never,
+        effect: failed_write_extends,
     },
 ];
 
+/// Whether a row of the table covers this answer.
 pub(super) fn is_permitted(file: &FlatFile, lane: u8, op: &Op, outcome: Outcome) -> bool {
-    PERMITTED.iter().any(|row| row.ops.contains(&op.kind) && (row.holds)(file, lane, op, outcome))
+    rows(file.known_on.as_deref(), op.kind).any(|row| (row.answer)(file, lane, op, outcome))
+}
+
+/// Lets the rows that hold for `op` do what they do to the file.
+pub(super) fn take_effect(file: &mut FlatFile, op: &Op, outcome: Outcome) {
+    for row in PERMITTED {
+        if row.holds_on(file.known_on.as_deref()) && row.ops.contains(&op.kind) {
+            (row.effect)(file, op, outcome);
+        }
+    }
+}
+
+fn rows(file_system: Option<&str>, kind: OpKind) -> impl Iterator<Item = &'static Permitted> {
+    PERMITTED.iter().filter(move |row| row.holds_on(file_system) && row.ops.contains(&kind))
+}
+
+impl Permitted {
+    fn holds_on(&self, file_system: Option<&str>) -> bool {
+        self.on.is_empty() || file_system.is_some_and(|name| self.on.contains(&name))
+    }
 }
 
 impl FlatFile {
@@ -46,15 +144,22 @@ impl FlatFile {
         if self.knows_size(lane) { self.size()..=self.size() } else { self.geometry.floor..=self.geometry.file_limit }
     }
 
-    /// Where `range` first holds a byte that is not zero, as far as `lane` knows.
+    /// Where `range` first holds a byte that is not zero, as far as `lane` can know.
     pub(super) fn first_data(&self, lane: u8, range: Range<u64>) -> Option<u64> {
         let end = range.end.min(self.size());
-        self.known(lane, range.start..end.max(range.start)).find_map(|part| {
+        let known = self.known(lane, range.start..end.max(range.start));
+        known.flat_map(|part| self.open.outside(part)).find_map(|part| {
             let bytes = &self.content[part.start as usize..part.end as usize];
             bytes.iter().position(|byte| *byte != 0).map(|at| part.start + at as u64)
         })
     }
 }
+
+fn never(_: &FlatFile, _: u8, _: &Op, _: Outcome) -> bool {
+    false
+}
+
+fn none(_: &mut FlatFile, _: &Op, _: Outcome) {}
 
 fn holes_are_zeros(file: &FlatFile, lane: u8, op: &Op, outcome: Outcome) -> bool {
     let sizes = file.sizes(lane);
@@ -76,7 +181,7 @@ fn some_size_explains(file: &FlatFile, lane: u8, op: &Op, outcome: Outcome) -> b
     if file.knows_size(lane) {
         return false;
     }
-    let floor = *file.sizes(lane).start();
+    let floor = file.geometry.floor;
     let sure = floor.saturating_sub(op.off).min(op.len);
     match (op.kind, outcome) {
         (OpKind::Read | OpKind::DirectRead, Outcome::Bytes(n)) => (sure..=op.len).contains(&n),
@@ -90,4 +195,62 @@ fn some_size_explains(file: &FlatFile, lane: u8, op: &Op, outcome: Outcome) -> b
         (OpKind::Stat, Outcome::Position(size)) => file.sizes(lane).contains(&size),
         _ => false,
     }
+}
+
+fn fault_writes_less(_: &FlatFile, _: u8, op: &Op, outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Bytes(n) => (1..=op.readable).contains(&n),
+        outcome => outcome == Outcome::Errno(Errno::EFAULT),
+    }
+}
+
+fn end_is_found(file: &FlatFile, lane: u8, op: &Op, outcome: Outcome) -> bool {
+    let size = file.size();
+    file.knows_size(lane)
+        && op.off < size
+        && outcome == Outcome::Position(size)
+        && file.first_data(lane, op.off..size).is_none()
+}
+
+fn reservation_is_met(file: &FlatFile, _: u8, op: &Op, outcome: Outcome) -> bool {
+    let reserved = |earlier: &Op| {
+        let missed = earlier.off + earlier.readable..earlier.off + earlier.len;
+        missed.start / file.page * file.page..missed.end.next_multiple_of(file.page)
+    };
+    let met = |reserved: Range<u64>| op.off < reserved.end && reserved.start < op.off + op.len;
+    let mut faults = file.history.iter().filter(|(_, earlier)| earlier.kind == OpKind::WriteFault);
+    outcome == Outcome::Errno(Errno::EIO) && faults.any(|(_, earlier)| met(reserved(earlier)))
+}
+
+fn failed_write_extends(file: &mut FlatFile, op: &Op, outcome: Outcome) {
+    if outcome == Outcome::Errno(Errno::EFAULT) {
+        file.grow(op.off);
+    }
+}
+
+fn short_copy_exposes(file: &mut FlatFile, op: &Op, outcome: Outcome) {
+    let Outcome::Bytes(count) = outcome else { return };
+    let end = op.off + count;
+    file.grow(end);
+    // Bytes that were written are in memory or on disk, and the rest of a block is read before a part is written.
+    let missed = end..(op.off + op.len).min(file.size());
+    file.open_zeros(missed);
+    let page_end = file.size().next_multiple_of(file.page);
+    file.pollute(end.max(file.size())..(op.off + op.len).min(page_end));
+}
+
+fn extended_behind_mapping(file: &mut FlatFile, op: &Op, outcome: Outcome) {
+    stores_past_eof_survive(file, op, outcome);
+    let page_end = file.size().next_multiple_of(file.page);
+    file.fragile.insert(file.size()..op.off.min(page_end));
+}
+
+fn stores_past_eof_survive(file: &mut FlatFile, op: &Op, outcome: Outcome) {
+    let end = match outcome {
+        Outcome::Bytes(count) => op.off + count,
+        Outcome::Done => op.off + op.len,
+        // The size may have been raised to the offset nonetheless.
+        _ => op.off,
+    };
+    file.open.insert(file.polluted.start.max(file.size())..file.polluted.end.min(end));
 }

@@ -138,7 +138,9 @@ pub(crate) fn run(
     let id = OpId { lane: 0, index: u32::MAX };
     let mut ask =
         |op| target.execute(id, &op, &mut buf).map(|outcome| (outcome, buf.clone())).expect("the target runs");
-    for prepare in [None, Some([Op::plain(OpKind::Fdatasync), Op::range(OpKind::DontNeed, 0, LIMIT)])] {
+    // The kernel keeps what is mapped, so the mapping has to go before the cache can.
+    let from_disk = [Op::plain(OpKind::Fdatasync), Op::plain(OpKind::Reopen), Op::range(OpKind::DontNeed, 0, LIMIT)];
+    for prepare in [None, Some(from_disk)] {
         prepare.into_iter().flatten().for_each(|op| drop(ask(op)));
         let (Outcome::Position(size), _) = ask(Op::plain(OpKind::Stat)) else { panic!("fstat fails") };
         let (Outcome::Bytes(count), bytes) = ask(Op::range(OpKind::Read, 0, LIMIT)) else { panic!("pread fails") };
