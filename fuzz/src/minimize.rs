@@ -6,6 +6,7 @@
 //! kind, operand or geometry can be taken, without losing the divergence.
 
 mod edit;
+mod schedule;
 mod simplify;
 
 use crate::program::Program;
@@ -58,6 +59,8 @@ impl Search<'_, '_> {
             smaller |= self.steps(|program| simplify::op(program, nth));
         }
         smaller |= self.steps(simplify::picks);
+        // Many candidates: only once the program itself is as small as it gets.
+        smaller = smaller || self.steps(schedule::simpler);
         smaller && self.used < self.budget
     }
 
