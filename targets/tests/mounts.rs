@@ -5,8 +5,10 @@
 //! as it is mounted: whatever ends a test, no mount stays behind.
 #![cfg(feature = "directory")]
 
+mod known;
 mod programs;
 
+use programs::Known;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use targets::directory::DirectoryTarget;
@@ -77,6 +79,12 @@ fn run(dir: &Path, kind: &Kind) {
     let mut target = DirectoryTarget::new(dir).unwrap();
     assert_eq!(target.file_system(), kind.name, "the mount is not what the test is about");
     let programs = std::env::var(PROGRAMS).map_or(2000, |text| text.parse().expect("a number of programs"));
+    for (row, program) in known::programs(kind.name) {
+        let seen = programs::run(&mut target, Known::Reported, 1, &program).is_err();
+        println!("{}: {row} {}", kind.test, if seen { "is seen" } else { "is not seen here" });
+        let permitted = programs::run(&mut target, Known::Permitted, 1, &program);
+        assert_eq!(permitted.map(drop), Ok(()), "{} does not cover what it is about", row);
+    }
     let alone = programs::agree(&mut target, 1, 0..programs);
     let shared = programs::agree(&mut target, 3, 0..programs / 2);
     let lacks = target.lacks();

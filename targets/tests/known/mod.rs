@@ -1,0 +1,64 @@
+//! For each difference that is limited to some file systems, the shortest program that shows it.
+//!
+//! All of them were found by random programs against Linux 6.18 and cut down from there. On a kernel that does
+//! better they agree with the flat file, permitted or not.
+
+use crate::programs::Program;
+use oracle::flat::PERMITTED;
+use oracle::{Op, OpId, OpKind};
+
+use OpKind::*;
+
+fn fault(off: u64, len: u64, readable: u64) -> Op {
+    Op { readable, ..Op::range(WriteFault, off, len) }
+}
+
+fn shown_by(row: &str) -> Vec<Op> {
+    match row {
+        // Four pages of memory with something in them are freed first, for the kernel to show.
+        "short-copy-exposes-memory" => vec![
+            Op::range(Write, 0, 131_072),
+            Op::at(Truncate, 0),
+            Op::at(Truncate, 131_072),
+            fault(0, 4000, 1000),
+            fault(16_384, 4000, 1000),
+            fault(32_768, 4000, 1000),
+            fault(65_536, 4000, 1000),
+        ],
+        "seek-data-finds-end" => vec![
+            Op::range(ZeroRange, 0, 32_160),
+            Op::range(Write, 26_624, 64_252),
+            Op::plain(Fdatasync),
+            Op::at(Truncate, 25_575),
+            Op::at(SeekData, 0),
+        ],
+        // What xfs needs, then what ext4 needs.
+        "direct-read-meets-reservation" => vec![
+            Op::range(Write, 8192, 59_902),
+            fault(207_872, 3545, 1295),
+            Op::range(Fallocate, 237_408, 523),
+            Op::range(DirectRead, 216_064, 46_080),
+            Op::at(Truncate, 0),
+            fault(12_299, 15_872, 7996),
+            Op::range(DirectRead, 17_408, 12_288),
+        ],
+        "direct-write-extends-behind-mapping" => vec![
+            Op::range(Write, 0, 1024),
+            Op::range(MapWrite, 10, 10),
+            Op::range(DirectWrite, 8192, 1024),
+            Op::range(MapWrite, 2048, 512),
+        ],
+        "stores-past-eof-survive" => {
+            vec![Op::at(Truncate, 1000), Op::range(MapWrite, 900, 200), Op::at(Truncate, 5000)]
+        }
+        "failed-write-extends" => vec![fault(5000, 10, 0)],
+        _ => panic!("no program shows {row}: add one"),
+    }
+}
+
+/// The rows limited to `file_system`, each with its program.
+pub(crate) fn programs(file_system: &str) -> Vec<(&'static str, Program)> {
+    let numbered = |ops: Vec<Op>| ops.into_iter().zip(0..).map(|(op, index)| (OpId { lane: 0, index }, op)).collect();
+    let rows = PERMITTED.iter().filter(|row| row.on.contains(&file_system));
+    rows.map(|row| (row.name, numbered(shown_by(row.name)))).collect()
+}
