@@ -29,6 +29,7 @@ pub async fn read_folio<F: FileSystem>(fs: &F, task: &Task, folio: &Locked) -> R
             if map.reads_as_zero(one.start, i_size) {
                 write_into(folio, bytes.start, &one, |into| into.fill(0));
             } else {
+                task.at(Y::R2c).await;
                 task.at(Y::R7).await;
                 let addr = map.addr_of(one.start);
                 write_into(folio, bytes.start, &one, |into| fs.read_device(addr, into));

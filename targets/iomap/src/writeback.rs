@@ -21,6 +21,9 @@ pub struct WriteIo {
     data: Box<[u8]>,
 }
 
+/// So many folios are tagged in one hold of the index lock.
+const TAG_BATCH: usize = 4;
+
 /// Whether to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -49,7 +52,11 @@ pub async fn write_range<F: FileSystem>(fs: &F, task: &Task, range: Range<u64>, 
     let mark = if mode == Mode::Integrity { Mark::ToWrite } else { Mark::Dirty };
     if mode == Mode::Integrity {
         task.at(Y::Y1).await;
-        mapping.index().tag(next, end, Mark::Dirty, Mark::ToWrite);
+        let mut untagged = Some(next);
+        while let Some(from) = untagged {
+            task.at(Y::B0).await;
+            untagged = mapping.index().tag(from, end, Mark::Dirty, Mark::ToWrite, TAG_BATCH);
+        }
         task.at(Y::Y2).await;
     }
     loop {
@@ -121,6 +128,7 @@ async fn submit_folio<F: FileSystem>(fs: &F, task: &Task, folio: Locked) {
     while let Some(run) = dirty_run(fs, &folio, pos..end) {
         task.at(Y::B4).await;
         let Ok(map) = fs.map_blocks(task, run.clone()).await else {
+            task.at(Y::B12).await;
             mapping.set_error();
             break;
         };
@@ -145,7 +153,9 @@ async fn submit_folio<F: FileSystem>(fs: &F, task: &Task, folio: Locked) {
     mapping.with_blocks(&folio, |state| state.clear_dirty(0..state.count));
     let reference = folio.unlock();
     task.at(Y::B8).await;
-    drop_bias(fs, &reference, submitted);
+    if drops_last(fs, &reference, submitted) {
+        mapping.end_writeback(task, &reference).await;
+    }
 }
 
 /// Sets the writeback flag, with a bias on the count of I/Os, so that the first one to complete does not end the
@@ -183,24 +193,22 @@ fn dirty_run<F: FileSystem>(fs: &F, folio: &Locked, range: Range<u64>) -> Option
     }
 }
 
-/// All I/O of the folio is submitted. Whoever takes the count to zero ends the writeback, exactly once.
-fn drop_bias<F: FileSystem>(fs: &F, folio: &FolioRef, submitted: bool) {
+/// All I/O of the folio is submitted: drops the bias. Whoever takes the count to zero ends the writeback, exactly
+/// once; true if that is this call.
+fn drops_last<F: FileSystem>(fs: &F, folio: &FolioRef, submitted: bool) -> bool {
     let mapping = fs.mapping();
-    let ends = match &mut *folio.blocks.lock() {
+    match &mut *folio.blocks.lock() {
         Some(state) if mapping.faults.armed(Fault::NoWritebackBias) => state.writes_pending == 0 && !submitted,
         Some(state) => {
             state.writes_pending -= 1;
             state.writes_pending == 0
         }
         None => !submitted,
-    };
-    if ends {
-        mapping.end_writeback(folio);
     }
 }
 
 /// One of the folio's I/Os is done.
-fn finish_io<F: FileSystem>(fs: &F, folio: &FolioRef) {
+async fn finish_io<F: FileSystem>(fs: &F, task: &Task, folio: &FolioRef) {
     let ends = match &mut *folio.blocks.lock() {
         Some(state) => {
             state.writes_pending = state.writes_pending.saturating_sub(1);
@@ -209,7 +217,7 @@ fn finish_io<F: FileSystem>(fs: &F, folio: &FolioRef) {
         None => true,
     };
     if ends {
-        fs.mapping().end_writeback(folio);
+        fs.mapping().end_writeback(task, folio).await;
     }
 }
 
@@ -222,7 +230,7 @@ pub async fn complete<F: FileSystem>(fs: &F, task: &Task, io: WriteIo) {
     fs.write_device(io.addr, &io.data);
     let early = faults.armed(Fault::EndBeforeConversion);
     if early {
-        finish_io(fs, &io.folio);
+        finish_io(fs, task, &io.folio).await;
     }
     task.at(Y::E3).await;
     if io.unwritten {
@@ -232,6 +240,6 @@ pub async fn complete<F: FileSystem>(fs: &F, task: &Task, io: WriteIo) {
     fs.raise_disk_size(io.data_end);
     task.at(Y::E5).await;
     if !early {
-        finish_io(fs, &io.folio);
+        finish_io(fs, task, &io.folio).await;
     }
 }

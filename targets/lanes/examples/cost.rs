@@ -83,7 +83,7 @@ fn main() {
     let time = best(15, || {
         block_on(async {
             for _ in 0..PLACES {
-                let _hold = sem.read(&task, Y::RWSEM).await;
+                let _hold = sem.read(&task, Y::W1).await;
             }
         });
     });

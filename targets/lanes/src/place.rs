@@ -111,6 +111,7 @@ places! {
     R0 "before the lock and the size check";
     R2a "before readahead takes invalidate_lock";
     R2b "folio in the cache and mapped, read not submitted";
+    R2c "read submitted, not completed";
     R3 "folio in hand, not tested for uptodate";
     R5 "between the size load and the copy";
     R6 "folio locked to be filled";
@@ -130,6 +131,7 @@ places! {
     M4 "folio dirty, before the wait for stable pages";
     M6 "entry made writable, folio still locked";
     M7 "folio unlocked, before throttling";
+    B0 "before dirty folios are tagged for an integrity pass";
     B1 "dirty folio found by tag, not locked";
     B2 "folio locked, nothing tested";
     B3 "folio cleaned: entries write-protected, flag cleared";
@@ -139,18 +141,18 @@ places! {
     B7 "after each I/O submitted";
     B8 "submitter's bias dropped, folio unlocked";
     B11 "between folios";
+    B12 "mapping failed, before the reservation is discarded";
     E1 "a read of the device has completed";
     E2 "a write of the device has completed, its worker has not run";
     E3 "before extents are converted";
     E4 "before the size on disk is raised";
-    E5 "before the writeback flag of a folio is cleared";
+    E5 "before the writeback flag of a folio is cleared, and between that and the wake-up";
     E6 "between two completed writes";
     C0 "reclaim picks candidates";
     C1 "before trylock of a candidate";
     C2 "candidate locked, dirty and writeback not tested";
     C3 "before the candidate's entries are unmapped";
     C4 "private state released, references not frozen";
-    C5 "before the removal";
     C6 "removed, not freed";
     S0 "split: before the private state is released";
     S1 "split: allocating nodes";
@@ -185,6 +187,7 @@ places! {
     D6 "direct I/O: end_io done, before the invalidation";
     D7 "direct I/O: invalidated, still counted";
     D8 "direct I/O: no longer counted";
+    D10 "direct I/O: falling back to the cache";
     Y1 "fsync: before tagging";
     Y2 "fsync: tagged, before the first folio";
     Y3 "fsync: between folios";
@@ -192,12 +195,10 @@ places! {
     Y5 "fsync: before the error cursor";
     Y6 "fsync: before the metadata";
     Y7 "fsync: before the device cache flush";
-    G1 "waiting for the flusher";
     G4 "flusher picks what to write";
     IDLE "a background lane found nothing to do";
     START "before the first operation";
     NEXT "between two operations";
-    RWSEM "waiting for a reader-writer semaphore";
     FINISH "the lane has finished";
 }
 

@@ -268,6 +268,11 @@ impl InFlight {
         InFlightGuard { of: self }
     }
 
+    /// Whether nothing is in flight.
+    pub fn is_idle(&self) -> bool {
+        self.count.load(Acquire) == 0
+    }
+
     /// Sleeps at `y` until nothing is in flight.
     pub async fn drained(&self, task: &Task, y: Y, what: &'static str) {
         let waiting = || Waiting { y, what, id: self.count.load(Relaxed) as u64, holders: 0 };

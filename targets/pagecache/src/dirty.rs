@@ -9,10 +9,11 @@
 //! | end of writeback | writeback - n | Writeback cleared |
 //! | cancel | dirty - n | go with the entry |
 
-use crate::folio::{Folio, Locked};
+use crate::folio::{Folio, FolioRef, Locked};
 use crate::index::Mark;
 use crate::invariants::Broken;
 use crate::mapping::Mapping;
+use lanes::{Task, Y};
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -100,8 +101,9 @@ impl Mapping {
         self.memory.writeback.fetch_add(folio.pages() as i64, Relaxed);
     }
 
-    /// Clears the writeback flag and wakes who waits for it.
-    pub fn end_writeback(&self, folio: &Folio) {
+    /// Clears the writeback flag and wakes who waits for it. The reference keeps the folio across the wake-up: once
+    /// the flag is clear, truncate may free it.
+    pub async fn end_writeback(&self, task: &Task, folio: &FolioRef) {
         {
             let mut index = self.index();
             if !folio.change_writeback(false) {
@@ -114,6 +116,7 @@ impl Mapping {
             index.set_mark(folio, Mark::Writeback, false);
             self.memory.writeback.fetch_sub(folio.pages() as i64, Relaxed);
         }
+        task.at(Y::E5).await;
         folio.wake();
         self.memory.evictable.raise();
         if folio.is_dirty() {

@@ -109,14 +109,20 @@ impl Index {
         }
     }
 
-    /// Sets `to` on every entry that has `from` and meets pages `start..end`.
-    pub fn tag(&mut self, start: u64, end: u64, from: Mark, to: Mark) {
+    /// Sets `to` on entries that have `from` and meet pages `start..end`, at most `most` of them. Where to go on,
+    /// if there may be more: the lock is dropped in between.
+    pub fn tag(&mut self, start: u64, end: u64, from: Mark, to: Mark, most: usize) -> Option<u64> {
         let first = self.load(start).map_or(start, |entry| entry.folio.index());
-        for (_, entry) in self.entries.range_mut(first..end) {
-            if entry.has(from) {
-                entry.marks |= to as u8;
+        let marked = self.entries.range_mut(first..end).filter(|(_, entry)| entry.has(from));
+        let mut tagged = 0;
+        for (_, entry) in marked {
+            if tagged == most {
+                return Some(entry.folio.index());
             }
+            entry.marks |= to as u8;
+            tagged += 1;
         }
+        None
     }
 
     /// All entries, by index.

@@ -5,7 +5,11 @@ use crate::index::{Entry, Mark};
 use crate::mapping::Mapping;
 use lanes::LaneId;
 use parking_lot::Mutex;
+use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
+
+/// The lanes that may be stopped anywhere when the user lanes have returned.
+const BACKGROUND: u64 = LaneId::FLUSHER.bit() | LaneId::END_IO.bit() | LaneId::RECLAIM.bit();
 
 /// A rule that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +47,25 @@ impl Mapping {
         self.reported.0.lock().clone()
     }
 
+    /// After a truncate or a punch, with everything still excluded: no valid cached byte of `range` is left that
+    /// is not zero.
+    pub fn expect_zeros(&self, range: Range<u64>) {
+        let index = self.index();
+        for folio in index.iter().map(|entry| &entry.folio) {
+            let bytes = self.byte_range(folio);
+            let part = range.start.max(bytes.start)..range.end.min(bytes.end);
+            if part.is_empty() || !self.is_uptodate(folio, &part) {
+                continue;
+            }
+            let data = folio.data.read();
+            let window = &data[(part.start - bytes.start) as usize..(part.end - bytes.start) as usize];
+            if let Some(at) = window.iter().position(|byte| *byte != 0) {
+                let at = part.start + at as u64;
+                self.report(Broken::invariant(format!("byte {at} is cached with data after it was removed")));
+            }
+        }
+    }
+
     /// Rules that hold whenever no lane is inside a short section: a folio's place, flags against block state,
     /// marks against flags of unlocked folios, entries of the page table.
     ///
@@ -52,6 +75,11 @@ impl Mapping {
         if let Some(broken) = self.reported() {
             return Err(broken);
         }
+        self.check_index()?;
+        self.check_page_table()
+    }
+
+    fn check_index(&self) -> Result<(), Broken> {
         let index = self.index();
         let mut pages = 0;
         let mut end = 0;
@@ -68,6 +96,30 @@ impl Mapping {
             return Err(Broken::accounting(format!("the file counts {} cached pages and has {pages}", index.pages())));
         }
         Ok(())
+    }
+
+    /// Entries show folios of the file, below its end, and let stores in only where the folio is dirty. Not
+    /// while a truncate is under way, nor for a folio somebody is working on.
+    fn check_page_table(&self) -> Result<(), Broken> {
+        let end = self.sizes.end_index(self.i_size());
+        let excluded = self.invalidate_lock.is_write_locked();
+        let mut wrong = None;
+        self.page_table.for_each(|page, folio, writable| {
+            if folio.is_locked() || wrong.is_some() {
+                return;
+            }
+            if !folio.is_attached() || !folio.contains(page) {
+                wrong = Some((page, "shows a folio that has left the file"));
+            } else if page >= end && !excluded {
+                wrong = Some((page, "lies beyond the end of file"));
+            } else if writable && !folio.is_dirty() {
+                wrong = Some((page, "is writable though its folio is clean"));
+            }
+        });
+        match wrong {
+            Some((page, what)) => Err(Broken::invariant(format!("page {page} of the mapping {what}"))),
+            None => Ok(()),
+        }
     }
 
     fn check_folio(&self, entry: &Entry) -> Result<(), Broken> {
@@ -123,22 +175,8 @@ impl Mapping {
     /// The first rule that is broken.
     pub fn check_at_rest(&self) -> Result<(), Broken> {
         self.check()?;
-        let mut mapped = Vec::new();
-        self.page_table.for_each(|page, folio, writable| mapped.push((page, folio.clone(), writable)));
         let end = self.sizes.end_index(self.i_size());
-        for (page, folio, writable) in &mapped {
-            let fail = |what: &str| Err(Broken::invariant(format!("page {page} of the mapping {what}")));
-            if !folio.is_attached() || !folio.contains(*page) {
-                return fail("shows a folio that has left the file");
-            }
-            if *page >= end {
-                return fail("lies beyond the end of file");
-            }
-            if *writable && !folio.is_dirty() {
-                return fail("is writable though its folio is clean");
-            }
-        }
-        drop(mapped);
+        self.locks_are_free()?;
         let index = self.index();
         let (mut cached, mut dirty, mut writeback) = (0, 0, 0);
         for folio in index.iter().map(|entry| &entry.folio) {
@@ -147,9 +185,7 @@ impl Mapping {
             dirty += if folio.is_dirty() { pages } else { 0 };
             writeback += if folio.is_writeback() { pages } else { 0 };
             let at = folio.index();
-            // A background lane may be stopped anywhere; user lanes have returned.
-            let background = LaneId::BACKGROUND.iter().fold(0, |set, lane| set | lane.bit());
-            if folio.is_locked() && folio.lock_holder() & background == 0 {
+            if folio.is_locked() && folio.lock_holder() & BACKGROUND == 0 {
                 return Err(Broken::invariant(format!("folio {at} is locked though every operation has returned")));
             }
             // A read that raced with a truncate may leave one there, filled after the truncate: with zeros.
@@ -170,5 +206,12 @@ impl Mapping {
             }
         }
         Ok(())
+    }
+
+    fn locks_are_free(&self) -> Result<(), Broken> {
+        match self.invalidate_lock.holders() & !BACKGROUND {
+            0 => Ok(()),
+            _ => Err(Broken::invariant("invalidate_lock is held though every operation has returned".into())),
+        }
     }
 }

@@ -11,7 +11,36 @@ impl File {
     /// # Errors
     /// The first rule that is broken.
     pub fn check(&self) -> Result<(), Broken> {
-        self.mapping.check()
+        self.mapping.check()?;
+        self.check_backing()
+    }
+
+    /// A dirty block below the end of file has somewhere to be written to, or nothing to lose: writeback drops it
+    /// otherwise. (A store makes the whole folio dirty; after an extension, blocks of zeros without backing can be
+    /// among it.) Not while an operation that changes blocks is under way, nor for a folio somebody is working on.
+    fn check_backing(&self) -> Result<(), Broken> {
+        if self.i_rwsem.is_write_locked() || self.mapping.invalidate_lock.is_write_locked() {
+            return Ok(());
+        }
+        let index = self.mapping.index();
+        let extents = self.extents.lock();
+        for folio in index.iter().map(|entry| &entry.folio).filter(|folio| folio.is_dirty() && !folio.is_locked()) {
+            let block = self.mapping.sizes.block;
+            let first = self.mapping.pos(folio) / block;
+            let state = *folio.blocks.lock();
+            let data = folio.data.read();
+            for n in 0..u64::from(self.mapping.block_count(folio)) {
+                let dirty = state.is_none_or(|state| state.is_dirty(n as u32));
+                let lost = dirty && first + n < self.eof_block() && extents.get(first + n) == Block::Hole;
+                if lost && data[(n * block) as usize..((n + 1) * block) as usize].iter().any(|byte| *byte != 0) {
+                    return Err(Broken::invariant(format!(
+                        "block {} of the file is dirty and has nowhere to be written to",
+                        first + n
+                    )));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Rules that hold at rest, after everything was written.
@@ -20,6 +49,9 @@ impl File {
     /// The first rule that is broken.
     pub fn check_at_rest(&self) -> Result<(), Broken> {
         self.mapping.check_at_rest()?;
+        if self.i_rwsem.holders() != 0 || !self.dio.is_idle() {
+            return Err(Broken::invariant("i_rwsem or direct I/O is held though every operation has returned".into()));
+        }
         let extents = self.extents.lock();
         let size = self.size();
         if extents.disk_size != size {

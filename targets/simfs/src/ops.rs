@@ -124,6 +124,7 @@ impl File {
         match written {
             // The cache could not be cleared: go through it, and leave nothing in it.
             Err(Error::Busy) => {
+                task.at(Y::D10).await;
                 let written = self.write(task, pos, UserBuffer::new(bytes, bytes.len())).await?;
                 write_and_wait(self, task, pos..end).await;
                 let _ = self.mapping.invalidate(task, &(pos..end)).await;
@@ -149,6 +150,7 @@ impl File {
     pub async fn truncate(&self, task: &Task, size: u64) -> Result<()> {
         let locks = self.exclude_all(task).await;
         self.set_size(task, size).await?;
+        self.mapping.expect_zeros(size..u64::MAX);
         drop(locks);
         task.at(Y::T8).await;
         Ok(())
@@ -223,7 +225,9 @@ impl File {
     /// Of the device.
     pub async fn punch(&self, task: &Task, range: Range<u64>) -> Result<()> {
         let _locks = self.exclude_all(task).await;
-        self.free_space(task, range).await
+        self.free_space(task, range.clone()).await?;
+        self.mapping.expect_zeros(range);
+        Ok(())
     }
 
     /// Makes the range read as zero, with blocks; raises the size to its end.

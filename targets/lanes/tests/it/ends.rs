@@ -189,7 +189,7 @@ fn a_panic_in_a_lane_is_reported_and_all_lanes_are_dropped() {
         (
             LaneId(2),
             Box::pin(async {
-                let _hold = sem.write(&tasks[2], Y::RWSEM).await;
+                let _hold = sem.write(&tasks[2], Y::W1).await;
                 tasks[2].at(Y::W9).await;
                 panic!("page {} is gone", 3);
             }),

@@ -122,17 +122,17 @@ impl World {
         match op {
             Op::Pass(n) => pass(task, Y::W2, n).await,
             Op::Shared(sem, n) => {
-                let _hold = self.sems[sem].read(task, Y::RWSEM).await;
+                let _hold = self.sems[sem].read(task, Y::W1).await;
                 pass(task, Y::R3, n).await;
             }
             Op::Exclusive(sem, n) => {
-                let _hold = self.sems[sem].write(task, Y::RWSEM).await;
+                let _hold = self.sems[sem].write(task, Y::W1).await;
                 pass(task, Y::W9, n).await;
             }
             Op::Both(first) => {
-                let _outer = self.sems[first].write(task, Y::RWSEM).await;
+                let _outer = self.sems[first].write(task, Y::W1).await;
                 task.at(Y::T7).await;
-                let _inner = self.sems[1 - first].write(task, Y::RWSEM).await;
+                let _inner = self.sems[1 - first].write(task, Y::W1).await;
                 task.at(Y::T8).await;
             }
             Op::Raise(event) => self.events[event].raise(),
@@ -181,7 +181,7 @@ impl World {
                     self.put();
                 }
                 _ => {
-                    let _hold = self.sems[1].write(&task, Y::C5).await;
+                    let _hold = self.sems[1].write(&task, Y::C4).await;
                     pass(&task, Y::C6, 2).await;
                 }
             }
