@@ -158,6 +158,8 @@ fn stores_after_a_direct_extension_on_ext4_may_be_lost_and_be_called_a_hole() {
     let mut rewritten = stored_after_extension("ext4");
     rewritten.write(1000, 2072);
     assert_eq!(read(&mut rewritten, 1000, &stored[1000..3072]), Some(1000), "a write settles the bytes");
+    rewritten.fine(Op::range(MapWrite, 1000, 2072), Bytes(2072));
+    assert_eq!(read(&mut rewritten, 1000, &stored[1000..3072]), Some(1000), "a written block is no longer fragile");
 }
 
 #[test]

@@ -126,7 +126,10 @@ impl DirectoryTarget {
         make_stale(room);
         match op.kind {
             OpKind::Read => self.file.pread(room, op.off).map(Outcome::Bytes),
-            OpKind::MapRead => Ok(mapped(op, self.mapping().load(op.off, room))),
+            OpKind::MapRead => {
+                let outcome = mapped(op, self.mapping().load(op.off, room));
+                self.unless_full(op, outcome)
+            }
             _ => {
                 let bounce = self.scratch.first(len);
                 make_stale(bounce);
@@ -141,30 +144,32 @@ impl DirectoryTarget {
     fn write(&mut self, id: OpId, op: &Op) -> ffi::Result<Outcome> {
         if op.kind == OpKind::WriteFault {
             fill_written(self.guarded.last(op.readable), id, op.off);
-            return self.file.pwrite_guarded(&self.guarded, op.readable, op.len, op.off).map(Outcome::Bytes);
+            let count = self.file.pwrite_guarded(&self.guarded, op.readable, op.len, op.off)?;
+            return self.unless_full(op, Outcome::Bytes(count));
         }
         let data = self.scratch.first(op.len as usize);
         fill_written(data, id, op.off);
-        match op.kind {
-            OpKind::Write => self.file.pwrite(data, op.off).map(Outcome::Bytes),
+        let outcome = match op.kind {
+            OpKind::Write => Outcome::Bytes(self.file.pwrite(data, op.off)?),
             OpKind::DirectWrite => {
                 let direct = self.direct.as_ref().expect("direct_for has found it");
-                direct.pwrite(data, op.off).map(Outcome::Bytes)
+                Outcome::Bytes(direct.pwrite(data, op.off)?)
             }
-            _ => {
-                let map = self.map.as_ref().expect("start has made it");
-                let outcome = mapped(op, map.store(op.off, data));
-                if matches!(outcome, Outcome::Sigbus(_)) { self.blame_full_device(outcome) } else { Ok(outcome) }
-            }
-        }
+            _ => mapped(op, self.map.as_ref().expect("start has made it").store(op.off, data)),
+        };
+        self.unless_full(op, outcome)
     }
 
-    /// A store to a hole on a full file system raises SIGBUS as well (mmap(2)), which is not what is tested.
-    #[cold]
-    fn blame_full_device(&self, outcome: Outcome) -> ffi::Result<Outcome> {
+    /// On a full file system a write is short, and an access to a hole raises SIGBUS (on tmpfs even a load): neither
+    /// is what is tested.
+    fn unless_full(&self, op: &Op, outcome: Outcome) -> ffi::Result<Outcome> {
+        let due = if op.kind == OpKind::WriteFault { op.readable } else { op.len };
+        if outcome == Outcome::Bytes(due) {
+            return Ok(outcome);
+        }
         let fs = self.file.file_system()?;
         let full = fs.blocks > 0 && fs.available * fs.block < trouble::LOW_SPACE;
-        if full { Err(ffi::Error { call: "store to a mapping", errno: Errno::ENOSPC.0 }) } else { Ok(outcome) }
+        if full { Err(ffi::Error { call: "fstatfs", errno: Errno::ENOSPC.0 }) } else { Ok(outcome) }
     }
 
     fn mapping(&self) -> &Mapping {

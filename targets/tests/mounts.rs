@@ -8,6 +8,7 @@
 mod known;
 mod programs;
 
+use oracle::{Op, OpId, OpKind, Target};
 use programs::Known;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -56,9 +57,9 @@ if [ -n "$1" ]; then mount -o loop "$1" /mnt && rm "$1"; else mount -t tmpfs -o 
 exec "$2" --ignored --exact "$3" --nocapture
 "#;
 
-fn on(kind: &Kind) {
+fn on(kind: &Kind, body: fn(&Path, &Kind)) {
     if let Some(dir) = std::env::var_os(INSIDE) {
-        return run(Path::new(&dir), kind);
+        return body(Path::new(&dir), kind);
     }
     let image = (!kind.mkfs.is_empty()).then(|| Image::new(kind));
     let path = image.as_ref().map_or(Path::new(""), |image| &image.0);
@@ -75,7 +76,7 @@ fn on(kind: &Kind) {
     print!("{out}");
 }
 
-fn run(dir: &Path, kind: &Kind) {
+fn agrees(dir: &Path, kind: &Kind) {
     let mut target = DirectoryTarget::new(dir).unwrap();
     assert_eq!(target.file_system(), kind.name, "the mount is not what the test is about");
     let programs = std::env::var(PROGRAMS).map_or(2000, |text| text.parse().expect("a number of programs"));
@@ -100,7 +101,7 @@ macro_rules! on_mounts {
         $(#[test]
         #[ignore = "needs root"]
         fn $test() {
-            on(&Kind { test: stringify!($test), name: $name, mkfs: &[$($mkfs),*], package: $package });
+            on(&Kind { test: stringify!($test), name: $name, mkfs: &[$($mkfs),*], package: $package }, agrees);
         })*
     };
 }
@@ -112,4 +113,36 @@ on_mounts! {
     ext4_1k  "ext4"  "e2fsprogs"   ["mkfs.ext4" "-q" "-b" "1024"];
     btrfs_4k "btrfs" "btrfs-progs" ["mkfs.btrfs" "-q"];
     tmpfs    "tmpfs" ""            [];
+}
+
+fn remount(dir: &Path, options: &str) {
+    let status = Command::new("mount").args(["-o", options]).arg(dir).status().expect("mount is there");
+    assert!(status.success(), "mount -o {options} failed");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_full_or_read_only_mount_is_no_divergence() {
+    let kind = Kind { test: "a_full_or_read_only_mount_is_no_divergence", name: "tmpfs", mkfs: &[], package: "" };
+    on(&kind, |dir, _| {
+        let mut target = DirectoryTarget::new(dir).unwrap();
+        remount(dir, "remount,size=64k");
+        let write = Op::range(OpKind::Write, 0, 100_000);
+        let stored = Op::range(OpKind::MapWrite, 0, 100_000);
+        let fault = Op { readable: 99_000, ..Op::range(OpKind::WriteFault, 0, 100_000) };
+        let allocate = Op::range(OpKind::Fallocate, 0, 100_000);
+        for op in [write, stored, fault, allocate] {
+            target.start(&programs::geometry(1)).unwrap();
+            let mut execute = |op| target.execute(OpId { lane: 0, index: 0 }, &op, &mut Vec::new());
+            execute(Op::at(OpKind::Truncate, 100_000)).unwrap();
+            let message = execute(op).map_err(|error| error.message);
+            let expected = "the file system of /mnt is full";
+            assert!(matches!(&message, Err(message) if message.starts_with(expected)), "{op}: {message:?}");
+        }
+        drop(target);
+        remount(dir, "remount,ro");
+        let message = DirectoryTarget::new(dir).map(drop).unwrap_err().message;
+        let expected = "is on a file system mounted read-only: mount it for writing or name another directory";
+        assert_eq!(message, format!("the directory /mnt {expected}"));
+    });
 }

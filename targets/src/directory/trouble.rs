@@ -4,7 +4,7 @@ use oracle::{Errno, Op, Outcome, TargetError};
 use std::path::Path;
 
 /// With less free space than this, bytes, a file system is called full.
-pub(super) const LOW_SPACE: u64 = 1 << 20;
+pub(super) const LOW_SPACE: u64 = 4 << 20;
 
 /// Errors that say nothing about the file system's correctness: what is wrong, and what to do.
 const OURS: [(Errno, &str, &str); 3] = [

@@ -15,16 +15,13 @@ fn fault(off: u64, len: u64, readable: u64) -> Op {
 
 fn shown_by(row: &str) -> Vec<Op> {
     match row {
-        // Four pages of memory with something in them are freed first, for the kernel to show.
-        "short-copy-exposes-memory" => vec![
-            Op::range(Write, 0, 131_072),
-            Op::at(Truncate, 0),
-            Op::at(Truncate, 131_072),
-            fault(0, 4000, 1000),
-            fault(16_384, 4000, 1000),
-            fault(32_768, 4000, 1000),
-            fault(65_536, 4000, 1000),
-        ],
+        // Single pages with something in them are freed first, for the kernel to take and show.
+        "short-copy-exposes-memory" => {
+            let fill = (0..16).map(|page| Op::range(Write, page * 4096, 4096));
+            let renew = [Op::at(Truncate, 0), Op::at(Truncate, 65_536)];
+            let faults = (0..16).map(|page| fault(page * 4096, 4000, 1000));
+            fill.chain(renew).chain(faults).collect()
+        }
         "seek-data-finds-end" => vec![
             Op::range(ZeroRange, 0, 32_160),
             Op::range(Write, 26_624, 64_252),
