@@ -1,10 +1,9 @@
 //! From a divergence to a file worth sending: anchored, minimized, explained, named.
 
-use crate::minimize::{Minimized, Test, minimize};
+use crate::minimize::{Minimized, minimize};
 use crate::program::Program;
 use crate::reproducer::{Expect, Reproducer};
 use crate::runner::Runner;
-use crate::verdict::Verdict;
 use faults::{Fault, FaultSet};
 use oracle::{Class, Divergence};
 
@@ -35,37 +34,45 @@ impl Finding {
         let mut test = |candidate: &Program| shows(runner, candidate, faults);
         let minimized = minimize(start, class, BUDGET, &mut test);
         let verdict = runner.run(&minimized.program, faults);
-        let trace = Some(verdict.trace);
-        Finding::new(minimized, verdict, fault, trace, "foliofuzz replay")
+        Some(Finding::new(minimized, verdict.divergence?, fault, Some(verdict.trace), "foliofuzz replay"))
     }
 
-    /// Minimizes a program with `test`, which runs it on some other target; `replay` is the command that does
-    /// so with the file. `last` runs the result once more.
+    /// Minimizes a program that diverges on some other target; `run` runs a candidate there, `replay` is the
+    /// command that does so with a file. If the minimized program does not show it again, the divergence stands
+    /// as it was seen: not everything comes back on a real kernel.
     pub fn on_target(
         program: &Program,
-        class: Class,
-        test: &mut Test<'_>,
-        last: impl FnOnce(&Program) -> Option<Verdict>,
+        seen: &Divergence,
+        budget: u64,
+        run: &mut dyn FnMut(&Program) -> Option<Divergence>,
         replay: &str,
-    ) -> Option<Finding> {
-        let minimized = minimize(program, class, BUDGET, test);
-        let verdict = last(&minimized.program)?;
-        Finding::new(minimized, verdict, None, None, replay)
+    ) -> Finding {
+        let class = seen.class;
+        let mut last = seen.clone();
+        let sizes = |program: &Program| (program.geometry.page, program.geometry.block);
+        let minimized = minimize(program, class, budget, &mut |candidate| {
+            // Nobody but the file system chooses these.
+            let divergence = if sizes(candidate) == sizes(program) { run(candidate)? } else { return None };
+            if divergence.class == class {
+                last = divergence.clone();
+            }
+            Some(divergence.class)
+        });
+        Finding::new(minimized, last, None, None, replay)
     }
 
     fn new(
         minimized: Minimized,
-        verdict: Verdict,
+        divergence: Divergence,
         fault: Option<Fault>,
         trace: Option<u64>,
         replay: &str,
-    ) -> Option<Finding> {
+    ) -> Finding {
         let Minimized { program, executions, is_minimal } = minimized;
-        let divergence = verdict.divergence?;
         let expect = Expect::Diverge(divergence.class);
         let mut reproducer = Reproducer { comment: Vec::new(), fault, expect, trace, program };
         reproducer.comment = story(&reproducer, &divergence, replay);
-        Some(Finding { divergence, reproducer, executions, is_minimal })
+        Finding { divergence, reproducer, executions, is_minimal }
     }
 }
 

@@ -16,11 +16,17 @@
 //! | [`finding`] | a divergence as a file worth sending |
 //! | [`hunt`] | fresh programs against one armed fault |
 //! | [`sequential`] | a program on any target, lane after lane |
+//! | [`worker`] | a directory under test, in a process that may die |
+//! | [`campaign`] | fresh programs on the model and on directories |
+//! | [`findings`] | where reproducers are kept |
+//! | [`timeline`] | who did what when |
 //! | [`reproducer`] | a program with what it shows |
 
 pub mod bytes;
 mod calm;
+pub mod campaign;
 pub mod finding;
+pub mod findings;
 pub mod generate;
 pub mod hunt;
 pub mod minimize;
@@ -30,7 +36,9 @@ pub mod reproducer;
 pub mod runner;
 pub mod sequential;
 pub mod text;
+pub mod timeline;
 pub mod verdict;
+pub mod worker;
 
 pub use program::Program;
 pub use reproducer::{Expect, Reproducer};

@@ -62,6 +62,13 @@ impl Program {
         })
     }
 
+    /// Drops all operations of other kinds than these, unless there are none.
+    pub fn keep(&mut self, kinds: &[OpKind]) {
+        if !kinds.is_empty() {
+            self.lanes.iter_mut().for_each(|ops| ops.retain(|op| kinds.contains(&op.kind)));
+        }
+    }
+
     /// How many operations it has.
     pub fn op_count(&self) -> usize {
         self.lanes.iter().map(Vec::len).sum()

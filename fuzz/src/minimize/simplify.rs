@@ -152,21 +152,22 @@ fn halved(program: &Program) -> Option<Program> {
     half.geometry.validate().is_ok().then(|| fit_ops(half))
 }
 
-/// Variants in which all operations have moved towards the start of the file together.
+/// Variants in which all operations have moved towards the start of the file together, by whole pages.
 pub(super) fn shifted(program: &Program) -> Vec<Program> {
-    let page = u64::from(program.geometry.page);
-    let nearest = program.ops().map(|(_, op)| op.off).filter(|off| *off > 0).min().unwrap_or(0);
-    let distances = [nearest / page * page, page, u64::from(program.geometry.block)];
-    let shifted = distances.into_iter().filter(|by| *by > 0 && nearest > 0).map(|by| {
+    let geometry = &program.geometry;
+    let page = u64::from(geometry.page);
+    let nearest = program.ops().map(|(_, op)| op.off).filter(|off| *off >= page).min().unwrap_or(0);
+    let shifted = [nearest / page * page, page].into_iter().filter(|by| (1..=nearest).contains(by)).map(|by| {
         let mut shifted = program.clone();
         for op in shifted.lanes.iter_mut().flatten() {
             op.off -= if op.off >= by { by } else { 0 };
         }
         fit_ops(shifted)
     });
-    // With several lanes, making it fit can move an operation the other way.
-    let nowhere_later = |other: &Program| program.ops().zip(other.ops()).all(|((_, a), (_, b))| b.off <= a.off);
-    shifted.filter(nowhere_later).collect()
+    // With several lanes, making it fit can move or cut an operation for the worse.
+    let no_worse =
+        |other: &Program| program.ops().zip(other.ops()).all(|((_, a), (_, b))| rank(geometry, b) <= rank(geometry, a));
+    shifted.filter(no_worse).collect()
 }
 
 /// Variants in which a lane's choice is nearer to the obvious one.

@@ -88,6 +88,20 @@ fn the_budget_is_kept() {
     assert_eq!(runs, 3);
 }
 
+/// A search that goes round in circles uses up any budget.
+#[test]
+fn the_search_ends() {
+    for (modulus, residue) in [(2, 0), (3, 1), (5, 2), (7, 3)] {
+        let test = |program: &Program| {
+            let sum: u64 = program.ops().map(|(_, op)| op.off / 32 + op.len / 32 * 3 + op.kind as u64).sum();
+            (sum % modulus == residue).then_some(Class::Size)
+        };
+        for program in programs().take(300).filter(|program| test(program).is_some()) {
+            assert!(minimize(&program, Class::Size, 50_000, &mut { test }).is_minimal, "{program:#?}");
+        }
+    }
+}
+
 #[test]
 fn every_candidate_is_a_valid_program() {
     let mut test = |program: &Program| {

@@ -1,0 +1,229 @@
+//! A campaign: fresh programs on the model and on directories, until time or patience is used up.
+
+use crate::bytes::{Profile, Strategy, decode, decode_into};
+use crate::finding::Finding;
+use crate::findings::Findings;
+use crate::generate::Generator;
+use crate::program::Program;
+use crate::runner::Runner;
+use crate::worker::Worker;
+use faults::FaultSet;
+use oracle::{Class, Divergence, OpKind, TargetError};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub struct Campaign {
+    /// Equal seeds, equal programs.
+    pub seed: u64,
+    /// How the model's lanes are scheduled; mostly stall-PCT if nothing is said.
+    pub strategy: Option<Strategy>,
+    /// Only these operations, all of them if there are none.
+    pub kinds: Vec<OpKind>,
+    /// Programs for each target at most.
+    pub programs: u64,
+    /// Seconds at most.
+    pub seconds: f64,
+    /// Threads for the model; none if it is 0.
+    pub model_jobs: usize,
+    /// Directories on the file systems to be tested.
+    pub dirs: Vec<PathBuf>,
+    /// A system call that takes longer hangs.
+    pub patience: Duration,
+}
+
+/// How far one target is. Counters only go up while the campaign runs.
+#[derive(Debug)]
+pub struct Progress {
+    /// How reports call it.
+    pub name: String,
+    /// Programs run.
+    pub programs: AtomicU64,
+    /// Operations executed.
+    pub ops: AtomicU64,
+    /// Programs that diverged, the same finding again included.
+    pub divergences: AtomicU64,
+}
+
+/// Told about every finding at once.
+pub type OnFinding<'a> = dyn Fn(&Progress, &Finding, &Path) + Sync + 'a;
+
+/// How many programs a thread takes at a time.
+const SHARE: u64 = 64;
+
+/// Most programs of a batch.
+const MAX_BATCH: u64 = 1 << 14;
+
+/// Candidates that hang cost the whole patience each, so few are tried.
+const HANG_BUDGET: u64 = 40;
+
+impl Campaign {
+    /// The targets, nothing run yet.
+    pub fn targets(&self) -> Vec<Progress> {
+        let model = (self.model_jobs > 0).then(|| "model".to_owned());
+        let dirs = self.dirs.iter().map(|dir| dir.display().to_string());
+        let new = |name| Progress {
+            name,
+            programs: AtomicU64::new(0),
+            ops: AtomicU64::new(0),
+            divergences: AtomicU64::new(0),
+        };
+        model.into_iter().chain(dirs).map(new).collect()
+    }
+
+    /// Runs until programs or seconds are used up or `stop` is raised. `tick` is called ten times a second.
+    /// The first error of ours ends it.
+    pub fn run(
+        &self,
+        targets: &[Progress],
+        findings: &Findings,
+        on_finding: &OnFinding<'_>,
+        stop: &AtomicBool,
+        mut tick: impl FnMut(),
+    ) -> Result<(), TargetError> {
+        let next = AtomicU64::new(0);
+        let begun = Instant::now();
+        let (model, dirs) = targets.split_at(usize::from(self.model_jobs > 0));
+        thread::scope(|scope| {
+            let task = |progress| Task { campaign: self, progress, findings, on_finding, stop };
+            let mut threads = Vec::new();
+            for progress in model {
+                for _ in 0..self.model_jobs {
+                    let (task, next) = (task(progress), &next);
+                    threads.push(scope.spawn(move || task.or_stop(task.model(next))));
+                }
+            }
+            for (progress, dir) in dirs.iter().zip(&self.dirs) {
+                let task = task(progress);
+                threads.push(scope.spawn(move || task.or_stop(task.directory(dir))));
+            }
+            while threads.iter().any(|thread| !thread.is_finished()) {
+                if begun.elapsed().as_secs_f64() >= self.seconds {
+                    stop.store(true, Relaxed);
+                }
+                tick();
+                thread::sleep(Duration::from_millis(if begun.elapsed().as_secs() < 1 { 10 } else { 100 }));
+            }
+            let panicked = || TargetError::new("a thread of the campaign panicked");
+            threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| panicked())?)
+        })
+    }
+}
+
+/// One thread's view of the campaign.
+#[derive(Clone, Copy)]
+struct Task<'a> {
+    campaign: &'a Campaign,
+    progress: &'a Progress,
+    findings: &'a Findings,
+    on_finding: &'a OnFinding<'a>,
+    stop: &'a AtomicBool,
+}
+
+impl Task<'_> {
+    /// An error of ours ends the whole campaign.
+    fn or_stop(&self, result: Result<(), TargetError>) -> Result<(), TargetError> {
+        if result.is_err() {
+            self.stop.store(true, Relaxed);
+        }
+        result
+    }
+
+    fn generator(&self, profile: Profile) -> Generator {
+        Generator { seed: self.campaign.seed, profile, strategy: self.campaign.strategy }
+    }
+
+    fn model(&self, next: &AtomicU64) -> Result<(), TargetError> {
+        let generator = self.generator(Profile::ANY);
+        let (mut runner, mut bytes, mut program) = (Runner::new(), Vec::new(), Program::empty());
+        loop {
+            let from = next.fetch_add(SHARE, Relaxed);
+            let mut ops = 0;
+            for number in from..(from + SHARE).min(self.campaign.programs) {
+                generator.fill(number, &mut bytes);
+                decode_into(&bytes, &mut program);
+                program.keep(&self.campaign.kinds);
+                let verdict = runner.run(&program, FaultSet::NONE);
+                ops += verdict.ops;
+                if let Some(divergence) = verdict.divergence {
+                    self.diverged(&divergence, || {
+                        Ok(Finding::on_model(&mut runner, &program, None, divergence.class))
+                    })?;
+                }
+            }
+            self.progress.programs.fetch_add((from + SHARE).min(self.campaign.programs).saturating_sub(from), Relaxed);
+            self.progress.ops.fetch_add(ops, Relaxed);
+            if self.stop.load(Relaxed) || from + SHARE >= self.campaign.programs {
+                return Ok(());
+            }
+        }
+    }
+
+    fn directory(&self, dir: &Path) -> Result<(), TargetError> {
+        let generator = self.generator(Profile::Kernel);
+        let mut worker = Worker::start(dir, self.campaign.patience)?;
+        let (mut from, mut count) = (0, SHARE);
+        while from < self.campaign.programs && !self.stop.load(Relaxed) {
+            let begun = Instant::now();
+            count = count.min(self.campaign.programs - from);
+            let batch = worker.batch(&generator, &self.campaign.kinds, from, count, self.stop)?;
+            from += batch.programs;
+            self.progress.programs.fetch_add(batch.programs, Relaxed);
+            self.progress.ops.fetch_add(batch.ops, Relaxed);
+            if let Some((number, divergence)) = batch.divergent {
+                let mut bytes = Vec::new();
+                generator.fill(number, &mut bytes);
+                let mut program = decode(&bytes);
+                program.keep(&self.campaign.kinds);
+                self.diverged(&divergence, || shrink(&mut worker, &program, &divergence, dir))?;
+            }
+            // Batches of some tenths of a second: long enough to hide the pipe, short enough to stop soon.
+            let quick = begun.elapsed() < Duration::from_millis(200);
+            count = if quick { (count * 2).min(MAX_BATCH) } else { (count / 2).max(1) };
+        }
+        Ok(())
+    }
+
+    fn diverged(
+        &self,
+        divergence: &Divergence,
+        minimize: impl FnOnce() -> Result<Option<Finding>, TargetError>,
+    ) -> Result<(), TargetError> {
+        self.progress.divergences.fetch_add(1, Relaxed);
+        if !self.findings.is_worth_a_look(&self.progress.name, divergence) {
+            return Ok(());
+        }
+        let Some(finding) = minimize()? else { return Ok(()) };
+        if let Some(path) = self.findings.keep(&finding)? {
+            (self.on_finding)(self.progress, &finding, &path);
+        }
+        Ok(())
+    }
+}
+
+/// Minimizes what a directory showed. A divergence that does not come back is kept as it is: on a real kernel
+/// that happens.
+fn shrink(
+    worker: &mut Worker,
+    program: &Program,
+    divergence: &Divergence,
+    dir: &Path,
+) -> Result<Option<Finding>, TargetError> {
+    let replay = format!("foliofuzz replay --dir {}", dir.display());
+    let mut failure = None;
+    let mut run = |candidate: &Program| match worker.run(candidate) {
+        Ok(verdict) => verdict.divergence,
+        Err(error) => {
+            failure.get_or_insert(error);
+            None
+        }
+    };
+    let slow = matches!(divergence.class, Class::Hang | Class::Panic);
+    let budget = if slow { HANG_BUDGET } else { crate::finding::BUDGET };
+    let finding = Finding::on_target(program, divergence, budget, &mut run, &replay);
+    failure.map_or(Ok(Some(finding)), Err)
+}

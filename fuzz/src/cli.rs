@@ -1,0 +1,116 @@
+//! Commands, their options, and how they end.
+
+mod bench;
+mod files;
+mod hunt;
+mod run;
+mod show;
+mod style;
+mod tables;
+
+use clap::{Args, Parser, Subcommand};
+use foliofuzz::worker;
+use oracle::TargetError;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+const EXAMPLES: &str = "\
+Examples:
+  foliofuzz                                   ten seconds on the model and in the directory for temporary files
+  foliofuzz run --dir /mnt/scratch --seconds 600
+                                              ten minutes on the file system mounted there
+  foliofuzz hunt --all                        can every historical bug be found? how fast?
+  foliofuzz replay findings/*.folio           does it still happen?
+  foliofuzz show findings/content-1234.folio  who did what when
+
+Exit status: 0 everything agreed, 1 something diverged, 2 foliofuzz could not do its work.";
+
+/// A differential fuzzer for page caches and file systems whose input includes the schedule.
+///
+/// Programs of file operations run on a target (a Rust model of the page cache, or any mounted file system) and
+/// on a flat array of bytes. When the two disagree, the program is shrunk to the few operations and context
+/// switches that it takes, and written to a text file that can be read, edited and replayed.
+#[derive(Parser)]
+#[command(name = "foliofuzz", version, after_help = EXAMPLES, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Fuzz the model and directories (what happens without a command)
+    Run(run::Run),
+    /// Arm historical bugs in the model, one at a time, and find them
+    Hunt(hunt::Hunt),
+    /// Run reproducers again
+    Replay(files::Replay),
+    /// Shrink a reproducer
+    Minimize(files::Minimize),
+    /// Show who did what when in a reproducer's run
+    Show(show::Show),
+    /// List the operations
+    Ops,
+    /// List the historical bugs that can be armed
+    Faults,
+    /// Measure the model's speed, and where the time goes
+    Bench(bench::Bench),
+    /// Serve a campaign: run programs on a directory
+    #[command(hide = true)]
+    Worker(Worker),
+}
+
+#[derive(Args)]
+struct Worker {
+    dir: PathBuf,
+    #[arg(long)]
+    page: i32,
+    #[arg(long)]
+    parent: u32,
+}
+
+/// How a command ended that could do its work.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Agree,
+    Diverged,
+}
+
+/// What a command says when it could not.
+type Result<T> = std::result::Result<T, TargetError>;
+
+fn trouble(what: impl std::fmt::Display, error: impl std::fmt::Display) -> TargetError {
+    TargetError::new(format!("{what}: {error}"))
+}
+
+impl Cli {
+    pub(crate) fn run(self) -> Result<Ending> {
+        match self.command.unwrap_or(Command::Run(run::Run::default())) {
+            Command::Run(run) => run.run(),
+            Command::Hunt(hunt) => hunt.run(),
+            Command::Replay(replay) => replay.run(),
+            Command::Minimize(minimize) => minimize.run(),
+            Command::Show(show) => show.run(),
+            Command::Ops => Ok(tables::ops()),
+            Command::Faults => Ok(tables::faults()),
+            Command::Bench(bench) => bench.run(),
+            Command::Worker(Worker { dir, page, parent }) => {
+                // Ctrl-C reaches the whole foreground group. The parent decides what becomes of this process.
+                let _unheard = stop_flag()?;
+                worker::serve(&dir, page, parent).map(|()| Ending::Agree)
+            }
+        }
+    }
+}
+
+/// A flag that the first Ctrl-C raises. The second one kills as usual.
+fn stop_flag() -> Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_conditional_default(signal, flag.clone())
+            .and_then(|_| signal_hook::flag::register(signal, flag.clone()))
+            .map_err(|error| trouble("catching Ctrl-C", error))?;
+    }
+    Ok(flag)
+}

@@ -1,0 +1,150 @@
+//! `replay` and `minimize`: what is done with reproducers.
+
+use super::style::{BAD, DIM, GOOD, paint, say};
+use super::{Ending, Result, trouble};
+use clap::Args;
+use faults::{Fault, FaultSet};
+use foliofuzz::finding::{BUDGET, Finding};
+use foliofuzz::worker::Worker;
+use foliofuzz::{Expect, Reproducer, Runner, Verdict};
+use oracle::TargetError;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Which target a file is run on.
+#[derive(Args)]
+pub(super) struct On {
+    /// Run on the file system of this directory instead of the model
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Arm this fault instead of the one the file names
+    #[arg(long, value_name = "NAME", value_parser = super::hunt::fault, conflicts_with_all = ["no_fault", "dir"])]
+    fault: Option<Fault>,
+    /// Arm no fault, whatever the file says
+    #[arg(long)]
+    no_fault: bool,
+}
+
+/// Longest wait for a call of a file system.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(super) fn read(path: &Path) -> Result<Reproducer> {
+    let text = fs::read_to_string(path).map_err(|error| trouble(path.display(), error))?;
+    text.parse().map_err(|error| trouble(path.display(), error))
+}
+
+impl On {
+    /// The fault to arm for this file.
+    pub(super) fn fault(&self, reproducer: &Reproducer) -> Result<Option<Fault>> {
+        let fault = if self.no_fault || self.dir.is_some() { None } else { self.fault.or(reproducer.fault) };
+        if fault.is_some() && !cfg!(feature = "faults") {
+            return Err(TargetError::new("this build has no faults; try --no-fault"));
+        }
+        Ok(fault)
+    }
+
+    fn worker(&self) -> Result<Option<Worker>> {
+        self.dir.as_ref().map(|dir| Worker::start(dir, PATIENCE)).transpose()
+    }
+
+    fn run(&self, reproducer: &Reproducer, worker: Option<&mut Worker>) -> Result<Verdict> {
+        match worker {
+            Some(worker) => worker.run(&reproducer.program),
+            None => Ok(Runner::new().run(&reproducer.program, armed(self.fault(reproducer)?))),
+        }
+    }
+}
+
+pub(super) fn armed(fault: Option<Fault>) -> FaultSet {
+    fault.map_or(FaultSet::NONE, FaultSet::only)
+}
+
+#[derive(Args)]
+pub(super) struct Replay {
+    /// Reproducers
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    on: On,
+    /// Exit with 0 if every file does what it says it does, diverge or agree
+    #[arg(long)]
+    check: bool,
+}
+
+impl Replay {
+    pub(super) fn run(self) -> Result<Ending> {
+        let mut worker = self.on.worker()?;
+        let (mut diverged, mut unexpected) = (false, false);
+        for path in &self.files {
+            let reproducer = read(path)?;
+            let verdict = self.on.run(&reproducer, worker.as_mut())?;
+            diverged |= verdict.divergence.is_some();
+            unexpected |= !self.report(path, &reproducer, &verdict)?;
+        }
+        let bad = if self.check { unexpected } else { diverged };
+        Ok(if bad { Ending::Diverged } else { Ending::Agree })
+    }
+
+    /// Prints what a file did; whether that is what it says.
+    fn report(&self, path: &Path, reproducer: &Reproducer, verdict: &Verdict) -> Result<bool> {
+        let found = verdict.class().map_or(Expect::Agree, Expect::Diverge);
+        // On another target or with another fault the file makes no promise.
+        let same = self.on.dir.is_none() && self.on.fault(reproducer)? == reproducer.fault;
+        let expected = found == reproducer.expect;
+        let note = match (same, expected) {
+            (true, true) => paint(GOOD, "as expected"),
+            (true, false) => paint(BAD, format!("the file says {}", reproducer.expect)),
+            (false, _) => paint(DIM, format!("the file says {} elsewhere", reproducer.expect)),
+        };
+        say(format!("{}: {found}, {note}", path.display()));
+        if same && reproducer.trace.is_some_and(|trace| trace != verdict.trace) {
+            say(paint(DIM, "  stale: the code passes other places now than when the file was made"));
+        }
+        if let Some(divergence) = &verdict.divergence {
+            divergence.to_string().lines().for_each(|line| say(format!("  {line}")));
+        }
+        Ok(expected)
+    }
+}
+
+#[derive(Args)]
+pub(super) struct Minimize {
+    /// A reproducer, or any program that diverges
+    file: PathBuf,
+    #[command(flatten)]
+    on: On,
+    /// Write here instead of standard output
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+impl Minimize {
+    pub(super) fn run(self) -> Result<Ending> {
+        let reproducer = read(&self.file)?;
+        let mut worker = self.on.worker()?;
+        let verdict = self.on.run(&reproducer, worker.as_mut())?;
+        let Some(divergence) = verdict.divergence else {
+            anstream::eprintln!("{}: it agrees, there is nothing to minimize", self.file.display());
+            return Ok(Ending::Agree);
+        };
+        let program = &reproducer.program;
+        let finding = match &mut worker {
+            Some(worker) => {
+                let replay = format!("foliofuzz replay --dir {}", worker.dir().display());
+                let mut run = |candidate: &_| worker.run(candidate).ok()?.divergence;
+                Some(Finding::on_target(program, &divergence, BUDGET, &mut run, &replay))
+            }
+            None => Finding::on_model(&mut Runner::new(), program, self.on.fault(&reproducer)?, divergence.class),
+        };
+        let finding = finding.ok_or_else(|| TargetError::new("the divergence did not come back"))?;
+        let text = finding.reproducer.to_string();
+        match &self.out {
+            Some(path) => fs::write(path, text).map_err(|error| trouble(path.display(), error))?,
+            None => say(text.trim_end()),
+        }
+        let rest = if finding.is_minimal { "nothing single can go any more" } else { "the budget ran out" };
+        anstream::eprintln!("{} candidates run; {rest}", finding.executions);
+        Ok(Ending::Diverged)
+    }
+}

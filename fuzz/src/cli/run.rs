@@ -1,0 +1,203 @@
+//! `run`: the default job.
+
+use super::style::{BAD, DIM, GOOD, grouped, paint, say, table};
+use super::{Ending, Result, stop_flag};
+use clap::Args;
+use foliofuzz::bytes::Strategy;
+use foliofuzz::campaign::{Campaign, Progress};
+use foliofuzz::finding::Finding;
+use foliofuzz::findings::Findings;
+use indicatif::{ProgressBar, ProgressStyle};
+use oracle::{OPS, OpKind};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+#[derive(Args)]
+pub(super) struct Run {
+    /// How long
+    #[arg(long, value_name = "N", default_value_t = 10.0)]
+    seconds: f64,
+    /// How many programs for each target at most
+    #[arg(long, value_name = "N")]
+    programs: Option<u64>,
+    /// Test the file system this directory is on; repeatable [default: that for temporary files]
+    #[arg(long, value_name = "DIR")]
+    dir: Vec<PathBuf>,
+    /// Leave out the model
+    #[arg(long)]
+    no_model: bool,
+    /// Equal seeds give equal programs [default: another one every time]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Threads for the model [default: what the directories leave of the processors]
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+    /// How the model's lanes are scheduled [default: mostly pct]
+    #[arg(long, value_name = "NAME", value_parser = strategy)]
+    strategy: Option<Strategy>,
+    /// Only these operations, separated by commas; see `foliofuzz ops`
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = kind)]
+    ops: Vec<OpKind>,
+    /// Where findings are written
+    #[arg(long, value_name = "DIR", default_value = "findings")]
+    out: PathBuf,
+    /// A system call that takes longer hangs
+    #[arg(long, value_name = "SECONDS", default_value_t = 20.0)]
+    patience: f64,
+    /// One line of JSON for each finding and for the summary
+    #[arg(long)]
+    json: bool,
+}
+
+impl Default for Run {
+    fn default() -> Run {
+        Run {
+            seconds: 10.0,
+            programs: None,
+            dir: Vec::new(),
+            no_model: false,
+            seed: None,
+            jobs: None,
+            strategy: None,
+            ops: Vec::new(),
+            out: "findings".into(),
+            patience: 20.0,
+            json: false,
+        }
+    }
+}
+
+pub(super) fn strategy(name: &str) -> std::result::Result<Strategy, String> {
+    let names = || Strategy::ALL.map(Strategy::name).join(", ");
+    Strategy::ALL.into_iter().find(|strategy| strategy.name() == name).ok_or_else(|| format!("one of {}", names()))
+}
+
+fn kind(name: &str) -> std::result::Result<OpKind, String> {
+    let names = || OPS.iter().map(|row| row.name).collect::<Vec<_>>().join(", ");
+    OpKind::from_name(name).ok_or_else(|| format!("one of {}", names()))
+}
+
+/// A seed for those who did not name one.
+pub(super) fn any_seed() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_nanos() as u64 >> 10 & 0xffff_ffff)
+}
+
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+enum Line<'a> {
+    Finding { target: &'a str, class: &'a str, detail: &'a str, ops: usize, switches: usize, path: &'a Path },
+    Summary { seed: u64, seconds: f64, targets: Vec<TargetLine<'a>>, findings: usize },
+}
+
+#[derive(Serialize)]
+struct TargetLine<'a> {
+    name: &'a str,
+    programs: u64,
+    ops: u64,
+    divergences: u64,
+}
+
+fn print_json(line: &Line<'_>) {
+    // Strings and numbers only: there is nothing that could not be written as JSON.
+    say(serde_json::to_string(line).unwrap_or_default());
+}
+
+impl Run {
+    pub(super) fn run(mut self) -> Result<Ending> {
+        if self.dir.is_empty() {
+            // The file under test loses its name as soon as it is open: nothing is left there.
+            self.dir.push(std::env::temp_dir());
+        }
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let spare = processors.saturating_sub(self.dir.len()).max(1);
+        let campaign = Campaign {
+            seed: self.seed.unwrap_or_else(any_seed),
+            strategy: self.strategy,
+            kinds: self.ops.clone(),
+            programs: self.programs.unwrap_or(u64::MAX),
+            seconds: self.seconds,
+            model_jobs: if self.no_model { 0 } else { self.jobs.unwrap_or(spare).max(1) },
+            dirs: self.dir.clone(),
+            patience: Duration::from_secs_f64(self.patience.clamp(0.1, 1e6)),
+        };
+        self.campaign(&campaign)
+    }
+
+    fn campaign(&self, campaign: &Campaign) -> Result<Ending> {
+        let stop = stop_flag()?;
+        let findings = Findings::new(&self.out);
+        let targets = campaign.targets();
+        let bar = self.progress_bar();
+        if !self.json {
+            let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
+            say(format!("fuzzing {} for {} s, seed {}", names.join(" and "), self.seconds, campaign.seed));
+        }
+        let on_finding = |target: &Progress, finding: &Finding, path: &Path| {
+            bar.suspend(|| self.announce(target, finding, path));
+        };
+        let begun = Instant::now();
+        let done = campaign.run(&targets, &findings, &on_finding, &stop, || {
+            let programs: u64 = targets.iter().map(|target| target.programs.load(Relaxed)).sum();
+            bar.set_position((begun.elapsed().as_secs_f64() * 10.0) as u64);
+            bar.set_message(format!("{} programs, {} findings", grouped(programs), findings.kept().len()));
+        });
+        bar.finish_and_clear();
+        let seconds = begun.elapsed().as_secs_f64();
+        self.summary(campaign.seed, seconds, &targets, &findings);
+        done?;
+        Ok(if targets.iter().any(|target| target.divergences.load(Relaxed) > 0) {
+            Ending::Diverged
+        } else {
+            Ending::Agree
+        })
+    }
+
+    fn progress_bar(&self) -> ProgressBar {
+        if self.json {
+            return ProgressBar::hidden();
+        }
+        // On standard error, and indicatif draws nothing there unless it is a terminal.
+        let bar = ProgressBar::new((self.seconds * 10.0) as u64);
+        let style = ProgressStyle::with_template("{wide_bar} {elapsed} {msg}");
+        bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    }
+
+    fn announce(&self, target: &Progress, finding: &Finding, path: &Path) {
+        let Finding { divergence, reproducer, .. } = finding;
+        let (ops, switches) = (reproducer.program.op_count(), reproducer.program.schedule.switches());
+        if self.json {
+            let (target, class) = (target.name.as_str(), divergence.class.name());
+            return print_json(&Line::Finding { target, class, detail: &divergence.detail, ops, switches, path });
+        }
+        say(format!("{} {divergence}", paint(BAD, format!("{}:", target.name))));
+        let rest = if finding.is_minimal { "" } else { ", may be smaller still" };
+        say(paint(DIM, format!("  {ops} operations, {switches} switches{rest}: {}", path.display())));
+    }
+
+    fn summary(&self, seed: u64, seconds: f64, targets: &[Progress], findings: &Findings) {
+        let count = findings.kept().len();
+        let rows = targets.iter().map(|Progress { name, programs, ops, divergences }| {
+            let [programs, ops, divergences] = [programs, ops, divergences].map(|n| n.load(Relaxed));
+            TargetLine { name, programs, ops, divergences }
+        });
+        let rows: Vec<TargetLine<'_>> = rows.collect();
+        if self.json {
+            return print_json(&Line::Summary { seed, seconds, targets: rows, findings: count });
+        }
+        let heading = ["target", "programs", "operations", "per second", "diverged"].map(str::to_owned).to_vec();
+        let cells = rows.iter().map(|row| {
+            let rate = (row.ops as f64 / seconds) as u64;
+            let numbers = [row.programs, row.ops, rate, row.divergences].map(grouped);
+            [row.name.to_owned()].into_iter().chain(numbers).collect()
+        });
+        table(&[heading].into_iter().chain(cells).collect::<Vec<_>>());
+        if rows.iter().all(|row| row.divergences == 0) {
+            say(paint(GOOD, "everything agreed"));
+        } else {
+            say(paint(BAD, format!("{count} new findings in {}", self.out.display())));
+            findings.kept().iter().for_each(|path| say(format!("  foliofuzz show {}", path.display())));
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Directories are tested in a process of their own.
+//!
+//! A system call that hangs or kills must not take the campaign down: it is a verdict. The child runs target and
+//! flat file itself, whole batches at a time, so that nothing but a counter in shared memory is between the
+//! operations; the parent watches the counter.
+
+mod child;
+mod wire;
+
+pub use child::serve;
+pub use wire::Lack;
+
+use crate::bytes::decode;
+use crate::generate::Generator;
+use crate::program::Program;
+use crate::reproducer::{Expect, Reproducer};
+use crate::verdict::Verdict;
+use ffi::SharedPage;
+use oracle::{Class, Divergence, OpKind, TargetError};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+use wire::{Reply, Request};
+
+/// Counters in the shared page: the program that runs, the operation it is at, and a count of all operations.
+const PROGRAM: usize = 0;
+const STEP: usize = 1;
+const BEATS: usize = 2;
+
+/// How often the parent looks at the counters.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// A child process with a target of its own.
+pub struct Worker {
+    dir: PathBuf,
+    /// So long without a completed operation is a hang.
+    patience: Duration,
+    process: Process,
+    /// What the file system calls itself.
+    pub file_system: String,
+    /// What it lacks.
+    pub lacks: Vec<Lack>,
+}
+
+struct Process {
+    /// There until it is known to be dead or given up.
+    child: Option<Child>,
+    requests: ChildStdin,
+    replies: Receiver<String>,
+    page: SharedPage,
+}
+
+/// What came of a batch.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Programs run.
+    pub programs: u64,
+    /// Operations they executed.
+    pub ops: u64,
+    /// The number of the program that ended the batch, and what it showed.
+    pub divergent: Option<(u64, Divergence)>,
+}
+
+/// How waiting for a reply ended.
+enum Waited {
+    Reply(Reply),
+    /// The child died or hung, at this operation of this program.
+    Lost {
+        class: Class,
+        detail: String,
+        program: u64,
+        step: u64,
+    },
+    Stopped,
+}
+
+impl Worker {
+    /// Starts a child for `dir`. A call of it that takes longer than `patience` hangs.
+    ///
+    /// The child dies with the calling thread, so that must live as long as the worker.
+    pub fn start(dir: &Path, patience: Duration) -> Result<Worker, TargetError> {
+        let process = Process::start(dir)?;
+        let mut worker =
+            Worker { dir: dir.to_owned(), patience, process, file_system: String::new(), lacks: Vec::new() };
+        worker.greet()?;
+        Ok(worker)
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    fn greet(&mut self) -> Result<(), TargetError> {
+        match self.wait(&AtomicBool::new(false))? {
+            Waited::Reply(Reply::Ready { file_system, lacks }) => {
+                (self.file_system, self.lacks) = (file_system, lacks);
+                Ok(())
+            }
+            Waited::Reply(Reply::Error { message }) => Err(TargetError::new(message)),
+            Waited::Lost { detail, .. } => {
+                Err(TargetError::new(format!("the worker for {} {detail}", self.dir.display())))
+            }
+            Waited::Reply(_) | Waited::Stopped => Err(TargetError::new("the worker does not speak this version")),
+        }
+    }
+
+    /// Runs programs `from..from + count` of the generator, operations of these kinds only (all if there are
+    /// none), up to the first divergence.
+    pub fn batch(
+        &mut self,
+        generator: &Generator,
+        kinds: &[OpKind],
+        from: u64,
+        count: u64,
+        stop: &AtomicBool,
+    ) -> Result<Batch, TargetError> {
+        let ops = kinds.iter().map(ToString::to_string).collect();
+        let request = Request::Batch { seed: generator.seed, ops, from, count };
+        match self.ask(&request, stop)? {
+            Waited::Reply(Reply::Batch { programs, ops, divergent }) => {
+                let divergent = divergent.map(|(number, wire)| (number, Divergence::from(wire)));
+                Ok(Batch { programs, ops, divergent })
+            }
+            Waited::Lost { class, detail, program, step } => {
+                let mut bytes = Vec::new();
+                generator.fill(program, &mut bytes);
+                let mut culprit = decode(&bytes);
+                culprit.keep(kinds);
+                let lost = lost(&culprit, class, detail, step);
+                Ok(Batch { programs: program - from + 1, ops: 0, divergent: Some((program, lost)) })
+            }
+            Waited::Stopped => Ok(Batch { programs: 0, ops: 0, divergent: None }),
+            Waited::Reply(_) => Err(TargetError::new("the worker answered something else")),
+        }
+    }
+
+    /// Runs one program.
+    pub fn run(&mut self, program: &Program) -> Result<Verdict, TargetError> {
+        let bare = Reproducer {
+            comment: Vec::new(),
+            fault: None,
+            expect: Expect::Agree,
+            trace: None,
+            program: program.clone(),
+        };
+        let request = Request::Program { text: bare.to_string() };
+        match self.ask(&request, &AtomicBool::new(false))? {
+            Waited::Reply(Reply::Program { divergence, trace, steps, ops }) => {
+                Ok(Verdict { divergence: divergence.map(Divergence::from), trace, steps, switches: 0, ops })
+            }
+            Waited::Lost { class, detail, step, .. } => {
+                let divergence = Some(lost(program, class, detail, step));
+                Ok(Verdict { divergence, trace: 0, steps: step, switches: 0, ops: step })
+            }
+            Waited::Reply(_) | Waited::Stopped => Err(TargetError::new("the worker answered something else")),
+        }
+    }
+
+    /// Sends a request and waits. A child that was lost is replaced.
+    fn ask(&mut self, request: &Request, stop: &AtomicBool) -> Result<Waited, TargetError> {
+        self.process.words()[PROGRAM].store(0, Relaxed);
+        self.process.words()[STEP].store(0, Relaxed);
+        let mut line = serde_json::to_string(request).map_err(|error| TargetError::new(error.to_string()))?;
+        line.push('\n');
+        // A child that is dead already shows when its reply is waited for.
+        let _ = self.process.requests.write_all(line.as_bytes());
+        let waited = self.wait(stop)?;
+        if let Waited::Reply(Reply::Error { message }) = waited {
+            return Err(TargetError::new(message));
+        }
+        if !matches!(waited, Waited::Reply(_)) {
+            self.process = Process::start(&self.dir)?;
+            if !stop.load(Relaxed) {
+                self.greet()?;
+            }
+        }
+        Ok(waited)
+    }
+
+    fn wait(&mut self, stop: &AtomicBool) -> Result<Waited, TargetError> {
+        let mut beats = self.process.words()[BEATS].load(Relaxed);
+        let mut since = Instant::now();
+        loop {
+            match self.process.replies.recv_timeout(GLANCE) {
+                Ok(line) => {
+                    let reply = serde_json::from_str(&line);
+                    let garbled = |error| TargetError::new(format!("the worker's answer is garbled: {error}"));
+                    return reply.map(Waited::Reply).map_err(garbled);
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Ok({
+                        let death = self.process.death();
+                        self.lost(Class::Panic, death)
+                    });
+                }
+                Err(RecvTimeoutError::Timeout) if stop.load(Relaxed) => return Ok(Waited::Stopped),
+                Err(RecvTimeoutError::Timeout) => {
+                    let now = self.process.words()[BEATS].load(Relaxed);
+                    if now != beats {
+                        (beats, since) = (now, Instant::now());
+                    } else if since.elapsed() > self.patience {
+                        return Ok(self.lost(Class::Hang, format!("did not return within {:?}", self.patience)));
+                    }
+                }
+            }
+        }
+    }
+
+    fn lost(&self, class: Class, detail: String) -> Waited {
+        let words = self.process.words();
+        Waited::Lost { class, detail, program: words[PROGRAM].load(Relaxed), step: words[STEP].load(Relaxed) }
+    }
+}
+
+fn lost(program: &Program, class: Class, detail: String, step: u64) -> Divergence {
+    let at = program.ops().nth(step as usize);
+    let what = at.map_or("reading the file at rest".to_owned(), |(_, op)| op.to_string());
+    Divergence {
+        class,
+        op: at.map(|(id, _)| id),
+        offset: None,
+        detail: format!("{what}: the process under test {detail}"),
+    }
+}
+
+impl Process {
+    fn start(dir: &Path) -> Result<Process, TargetError> {
+        let trouble = |what: &str, error: &dyn std::fmt::Display| TargetError::new(format!("{what}: {error}"));
+        let page = SharedPage::create().map_err(|error| trouble("shared memory for a worker", &error))?;
+        let fd = page.for_child().map_err(|error| trouble("shared memory for a worker", &error))?;
+        let program = std::env::current_exe().map_err(|error| trouble("the path of this program", &error))?;
+        let mut child = Command::new(program)
+            .arg("worker")
+            .arg(dir)
+            .args(["--page", &fd.to_string(), "--parent", &std::process::id().to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| trouble("starting a worker", &error))?;
+        let (Some(requests), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(TargetError::new("a worker without pipes"));
+        };
+        let (sender, replies) = channel();
+        // Ends with the child: a pipe cannot be read with a time limit, a channel can.
+        std::thread::spawn(move || {
+            BufReader::new(answers).lines().map_while(Result::ok).try_for_each(|line| sender.send(line)).ok()
+        });
+        Ok(Process { child: Some(child), requests, replies, page })
+    }
+
+    fn words(&self) -> &[AtomicU64; SharedPage::WORDS] {
+        self.page.words()
+    }
+
+    /// How a child ended that has closed its pipe.
+    fn death(&mut self) -> String {
+        match self.child.take().map(|mut child| child.wait()) {
+            Some(Ok(status)) => format!("died: {status}"),
+            Some(Err(error)) => format!("died, and nobody knows how: {error}"),
+            None => "was dead already".to_owned(),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // If it hangs in the kernel it dies when the kernel lets it; nobody waits for that but this thread.
+            let _ = child.kill();
+            std::thread::spawn(move || child.wait());
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The child's side.
+
+use super::wire::{Lack, Reply, Request};
+use super::{BEATS, PROGRAM, STEP};
+use crate::bytes::{Profile, decode_into};
+use crate::generate::Generator;
+use crate::program::Program;
+use crate::reproducer::Reproducer;
+use crate::sequential::Sequential;
+use crate::verdict::Verdict;
+use ffi::SharedPage;
+use oracle::{OpKind, TargetError};
+use std::io::{BufRead, Write, stdin, stdout};
+use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
+use targets::directory::DirectoryTarget;
+
+/// Serves requests on standard input until it ends. `page` is the number of the inherited shared page, `parent`
+/// the process to die with.
+pub fn serve(dir: &Path, page: i32, parent: u32) -> Result<(), TargetError> {
+    let trouble = |error: ffi::Error| TargetError::new(error.to_string());
+    ffi::die_with_parent(parent).map_err(trouble)?;
+    let mut server = match Server::new(dir, SharedPage::inherited(page).map_err(trouble)?) {
+        Ok(server) => server,
+        Err(error) => {
+            say(&Reply::Error { message: error.message.clone() })?;
+            return Err(error);
+        }
+    };
+    say(&server.ready())?;
+    for line in stdin().lock().lines() {
+        let request = line.map_err(|error| TargetError::new(error.to_string()))?;
+        let request = serde_json::from_str(&request).map_err(|error| TargetError::new(error.to_string()))?;
+        let reply = server.answer(request).unwrap_or_else(|error| Reply::Error { message: error.message });
+        say(&reply)?;
+    }
+    Ok(())
+}
+
+fn say(reply: &Reply) -> Result<(), TargetError> {
+    let trouble = |error: &dyn std::fmt::Display| TargetError::new(format!("answering the parent: {error}"));
+    let line = serde_json::to_string(reply).map_err(|error| trouble(&error))?;
+    let mut out = stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| trouble(&error))
+}
+
+struct Server {
+    target: DirectoryTarget,
+    runner: Sequential,
+    page: SharedPage,
+    bytes: Vec<u8>,
+    program: Program,
+}
+
+impl Server {
+    fn new(dir: &Path, page: SharedPage) -> Result<Server, TargetError> {
+        let target = DirectoryTarget::new(dir)?;
+        Ok(Server { target, runner: Sequential::new(), page, bytes: Vec::new(), program: Program::empty() })
+    }
+
+    fn ready(&self) -> Reply {
+        let lack = |(kind, errno): &(OpKind, oracle::Errno)| Lack { op: kind.to_string(), errno: errno.to_string() };
+        Reply::Ready {
+            file_system: self.target.file_system().to_owned(),
+            lacks: self.target.lacks().iter().map(lack).collect(),
+        }
+    }
+
+    fn answer(&mut self, request: Request) -> Result<Reply, TargetError> {
+        match request {
+            Request::Batch { seed, ops, from, count } => self.batch(seed, &ops, from, count),
+            Request::Program { text } => {
+                let reproducer: Reproducer = text.parse().map_err(|error| TargetError::new(format!("{error}")))?;
+                self.program = reproducer.program;
+                let Verdict { divergence, trace, steps, ops, .. } = self.run()?;
+                Ok(Reply::Program { divergence: divergence.map(Into::into), trace, steps, ops })
+            }
+        }
+    }
+
+    fn batch(&mut self, seed: u64, ops: &[String], from: u64, count: u64) -> Result<Reply, TargetError> {
+        let generator = Generator { seed, profile: Profile::Kernel, strategy: None };
+        let kinds: Vec<OpKind> = ops.iter().filter_map(|name| OpKind::from_name(name)).collect();
+        let (mut programs, mut executed) = (0, 0);
+        for number in from..from + count {
+            generator.fill(number, &mut self.bytes);
+            decode_into(&self.bytes, &mut self.program);
+            self.program.keep(&kinds);
+            self.page.words()[PROGRAM].store(number, Relaxed);
+            let verdict = self.run()?;
+            programs += 1;
+            executed += verdict.ops;
+            if let Some(divergence) = verdict.divergence {
+                return Ok(Reply::Batch { programs, ops: executed, divergent: Some((number, divergence.into())) });
+            }
+        }
+        Ok(Reply::Batch { programs, ops: executed, divergent: None })
+    }
+
+    fn run(&mut self) -> Result<Verdict, TargetError> {
+        let words = self.page.words();
+        self.runner.run(&mut self.target, &self.program, |step| {
+            words[STEP].store(step, Relaxed);
+            words[BEATS].fetch_add(1, Relaxed);
+        })
+    }
+}

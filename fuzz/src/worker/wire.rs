@@ -1,0 +1,69 @@
+//! What parent and child say to each other: one line of JSON each way.
+
+use oracle::{Class, Divergence, OpId};
+use serde::{Deserialize, Serialize};
+
+/// From the parent.
+#[derive(Serialize, Deserialize)]
+pub(super) enum Request {
+    /// Run these programs of the generator with this seed, up to the first divergence.
+    Batch { seed: u64, ops: Vec<String>, from: u64, count: u64 },
+    /// Run this program.
+    Program { text: String },
+}
+
+/// From the child.
+#[derive(Serialize, Deserialize)]
+pub(super) enum Reply {
+    /// The target is there.
+    Ready {
+        file_system: String,
+        lacks: Vec<Lack>,
+    },
+    Batch {
+        programs: u64,
+        ops: u64,
+        divergent: Option<(u64, WireDivergence)>,
+    },
+    Program {
+        divergence: Option<WireDivergence>,
+        trace: u64,
+        steps: u64,
+        ops: u64,
+    },
+    /// Something is wrong on our side.
+    Error {
+        message: String,
+    },
+}
+
+/// An operation a file system does not have.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Lack {
+    /// Its name.
+    pub op: String,
+    /// What it answers.
+    pub errno: String,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct WireDivergence {
+    class: String,
+    op: Option<(u8, u32)>,
+    offset: Option<u64>,
+    detail: String,
+}
+
+impl From<Divergence> for WireDivergence {
+    fn from(Divergence { class, op, offset, detail }: Divergence) -> WireDivergence {
+        WireDivergence { class: class.name().to_owned(), op: op.map(|op| (op.lane, op.index)), offset, detail }
+    }
+}
+
+impl From<WireDivergence> for Divergence {
+    fn from(WireDivergence { class, op, offset, detail }: WireDivergence) -> Divergence {
+        // Both ends are the same program, so the class has a name.
+        let class = Class::from_name(&class).unwrap_or(Class::Panic);
+        Divergence { class, op: op.map(|(lane, index)| OpId { lane, index }), offset, detail }
+    }
+}
