@@ -15,7 +15,7 @@
 //! | [`schedule`] | schedules as data: [`Schedule`], [`Anchor`] |
 //! | [`policy`] | strategies that turn a schedule into choices |
 //! | [`anchored`] | the anchored schedule: replaying one, recording one |
-//! | [`sim`] | the executor and its report |
+//! | [`sim`] | the executor, its report, and the question a policy answers |
 //! | [`sync`] | sleeping primitives |
 //!
 //! Absent on purpose: clocks, threads, random numbers, hash maps, global state.

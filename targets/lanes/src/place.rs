@@ -195,6 +195,8 @@ places! {
     Y5 "fsync: before the error cursor";
     Y6 "fsync: before the metadata";
     Y7 "fsync: before the device cache flush";
+    G1 "too much is dirty, before the flusher is woken";
+    G2 "throttled: waiting for the flusher to get on";
     G4 "flusher picks what to write";
     IDLE "a background lane found nothing to do";
     START "before the first operation";

@@ -1,4 +1,5 @@
-//! Strategies that turn a schedule into choices.
+//! Strategies that turn a schedule into choices. What the bytes of [`Schedule::Pct`] mean is said in `pct.rs`,
+//! what anchors mean in [`crate::anchored`].
 
 use crate::anchored::Anchored;
 use crate::pct::Pct;

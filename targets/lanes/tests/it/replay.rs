@@ -5,9 +5,10 @@ use lanes::anchored::{record, record_steps};
 use lanes::policy::policy_of;
 use lanes::{Action, Schedule};
 
-const PROGRAMS: u64 = 6_000;
+const PROGRAMS: u64 = if cfg!(miri) { 60 } else { 6_000 };
 
 #[test]
+#[cfg_attr(miri, ignore = "minutes")]
 fn recording_changes_nothing_and_its_anchors_repeat_the_run() {
     let (mut switched, mut stuck, mut picks, mut merged) = (0, 0, 0, 0);
     for seed in 0..PROGRAMS {
@@ -40,6 +41,7 @@ fn recording_changes_nothing_and_its_anchors_repeat_the_run() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "minutes")]
 fn every_part_of_a_recorded_schedule_is_a_schedule() {
     for seed in 0..PROGRAMS / 4 {
         let mut random = Random(seed << 20);
@@ -84,7 +86,7 @@ fn no_bytes_and_zeros_are_the_sequential_run() {
 
 #[test]
 fn steps_are_the_places_in_order_each_with_a_name_of_its_own() {
-    for seed in 0..500 {
+    for seed in 0..PROGRAMS / 10 {
         let mut random = Random(seed);
         let program = Program::random(&mut random);
         let (policy, recording) = record_steps(policy_of(&random.schedule()));
