@@ -20,6 +20,7 @@
 //! | [`campaign`] | fresh programs on the model and on directories |
 //! | [`findings`] | where reproducers are kept |
 //! | [`timeline`] | who did what when |
+//! | [`inputs`] | what the libFuzzer targets share |
 //! | [`reproducer`] | a program with what it shows |
 
 pub mod bytes;
@@ -29,6 +30,7 @@ pub mod finding;
 pub mod findings;
 pub mod generate;
 pub mod hunt;
+pub mod inputs;
 pub mod minimize;
 pub mod panics;
 pub mod program;
