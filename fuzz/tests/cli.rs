@@ -1,0 +1,187 @@
+//! The command line from outside.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+fn foliofuzz() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_foliofuzz"))
+}
+
+/// An empty directory of this test.
+fn scratch(test: &str) -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir).unwrap();
+    dir
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap_or_else(|| panic!("{output:?}"))
+}
+
+const LOST: &str = "\
+foliofuzz 1
+fault punch-partial-page-not-zeroed
+expect content
+
+page 256
+block 256
+file_limit 1024
+
+lane 0
+  stat
+  write off=0 len=1000
+  fsync
+  punch off=100 len=300
+  read off=0 len=1000
+";
+
+#[test]
+fn a_campaign_on_the_model_agrees_and_counts_its_programs() {
+    let dir = scratch("campaign");
+    let args = ["run", "--json", "--seed", "1", "--programs", "200", "--jobs", "2", "--dir"];
+    let output =
+        foliofuzz().args(args).arg(&dir).args(["--ops", "read,write,punch"]).current_dir(&dir).output().unwrap();
+    assert_eq!(code(&output), 0, "{output:?}");
+    let summary: serde_json::Value = serde_json::from_str(text(&output.stdout)).unwrap();
+    let targets = summary["targets"].as_array().unwrap();
+    assert_eq!(targets.len(), 2);
+    assert!(targets.iter().all(|target| target["programs"] == 200 && target["ops"].as_u64().unwrap() > 100));
+    assert!(!dir.join("findings").exists());
+}
+
+#[test]
+fn a_file_is_replayed_minimized_and_shown() {
+    let dir = scratch("files");
+    let file = dir.join("lost.folio");
+    std::fs::write(&file, LOST).unwrap();
+    let run = |args: &[&str]| foliofuzz().args(args).arg(&file).output().unwrap();
+    let replayed = run(&["replay"]);
+    assert_eq!(code(&replayed), 1);
+    assert!(text(&replayed.stdout).contains("content, as expected"), "{replayed:?}");
+    assert_eq!(code(&run(&["replay", "--check"])), 0);
+    assert_eq!(code(&run(&["replay", "--no-fault"])), 0);
+    assert_eq!(code(&run(&["replay", "--fault", "A01"])), 0);
+    let minimized = run(&["minimize"]);
+    let small: foliofuzz::Reproducer = text(&minimized.stdout).parse().unwrap();
+    assert_eq!((code(&minimized), small.program.op_count()), (1, 2), "{small}");
+    let shown = run(&["show"]);
+    assert_eq!(code(&shown), 1);
+    assert!(text(&shown.stdout).contains("0.3 punch off=100 len=300"), "{}", text(&shown.stdout));
+}
+
+#[test]
+fn what_is_wrong_with_a_file_is_said_in_one_line() {
+    let dir = scratch("wrong");
+    let file = dir.join("wrong.folio");
+    std::fs::write(&file, LOST.replace("punch off", "pnuch off")).unwrap();
+    let output = foliofuzz().arg("replay").arg(&file).output().unwrap();
+    let expected = format!(
+        "foliofuzz: {}: line 13, column 3: expected an operation or a keyword, found `pnuch`; did you mean `punch`?\n",
+        file.display()
+    );
+    assert_eq!((code(&output), text(&output.stderr)), (2, expected.as_str()));
+    let missing = foliofuzz().args(["run", "--no-model", "--dir", "/nonexistent/dir"]).output().unwrap();
+    assert_eq!(code(&missing), 2);
+    assert!(text(&missing.stderr).starts_with("foliofuzz: "), "{missing:?}");
+}
+
+#[test]
+fn a_hunt_finds_a_fault_and_writes_its_reproducer() {
+    let dir = scratch("hunt");
+    let output = foliofuzz().args(["hunt", "F06", "--seeds", "3", "--out"]).arg(&dir).output().unwrap();
+    assert_eq!(code(&output), 0, "{output:?}");
+    let files: Vec<PathBuf> = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(files.len(), 1);
+    let check = foliofuzz().args(["replay", "--check"]).args(&files).output().unwrap();
+    assert_eq!(code(&check), 0, "{check:?}");
+}
+
+#[test]
+fn tables_are_printed_and_a_closed_pipe_is_no_error() {
+    let ops = foliofuzz().arg("ops").output().unwrap();
+    assert_eq!(text(&ops.stdout).lines().count(), oracle::OPS.len() + 1);
+    let faults = foliofuzz().arg("faults").output().unwrap();
+    assert!(text(&faults.stdout).contains("stale-iomap-write-vs-writeback-reclaim"));
+    let mut child = foliofuzz().arg("faults").stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
+}
+
+/// The worker processes of a campaign.
+fn workers_of(campaign: u32) -> Vec<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{campaign}/task")).into_iter().flatten().flatten();
+    let children = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    children.flat_map(|pids| pids.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
+}
+
+/// Starts a campaign, sends `signal` to its worker, and gives what the campaign said in the end.
+fn campaign_with_signal(test: &str, signal: &str) -> (Output, PathBuf) {
+    let dir = scratch(test);
+    let mut command = foliofuzz();
+    command.args(["run", "--json", "--no-model", "--seconds", "4", "--patience", "0.5", "--seed", "3"]);
+    command.args(["--ops", "read,write,stat", "--dir"]).arg(&dir).current_dir(&dir);
+    let campaign = command.stdout(Stdio::piped()).spawn().unwrap();
+    let begun = Instant::now();
+    let worker = loop {
+        assert!(begun.elapsed() < Duration::from_secs(3), "no worker was started");
+        // The first milliseconds go into starting it.
+        std::thread::sleep(Duration::from_millis(500));
+        if let Some(worker) = workers_of(campaign.id()).first() {
+            break *worker;
+        }
+    };
+    assert!(Command::new("kill").args([signal, &worker.to_string()]).status().unwrap().success());
+    (campaign.wait_with_output().unwrap(), dir)
+}
+
+fn findings(output: &Output) -> Vec<serde_json::Value> {
+    let lines = text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap());
+    lines.filter(|line: &serde_json::Value| line["event"] == "finding").collect()
+}
+
+fn programs(output: &Output) -> u64 {
+    let last = text(&output.stdout).lines().last().unwrap();
+    serde_json::from_str::<serde_json::Value>(last).unwrap()["targets"][0]["programs"].as_u64().unwrap()
+}
+
+#[test]
+fn a_worker_that_dies_is_a_verdict_and_the_campaign_goes_on() {
+    let (output, dir) = campaign_with_signal("dies", "-KILL");
+    assert_eq!(code(&output), 1, "{output:?}");
+    let findings = findings(&output);
+    assert_eq!(findings.len(), 1, "{output:?}");
+    assert_eq!(findings[0]["class"], "panic");
+    assert!(findings[0]["detail"].as_str().unwrap().contains("signal: 9"), "{output:?}");
+    assert!(dir.join(findings[0]["path"].as_str().unwrap()).exists());
+    assert!(programs(&output) > 1_000, "the campaign did not go on: {output:?}");
+}
+
+#[test]
+fn a_worker_that_hangs_is_a_verdict_and_the_campaign_goes_on() {
+    let (output, _) = campaign_with_signal("hangs", "-STOP");
+    let findings = findings(&output);
+    assert_eq!(findings.len(), 1, "{output:?}");
+    assert_eq!(findings[0]["class"], "hang");
+    assert!(programs(&output) > 1_000, "the campaign did not go on: {output:?}");
+}
+
+#[test]
+fn ctrl_c_ends_a_campaign_with_its_summary() {
+    let dir = scratch("interrupt");
+    let mut command = foliofuzz();
+    command.args(["run", "--json", "--seconds", "60", "--dir"]).arg(&dir).args(["--ops", "write,read"]);
+    let campaign = command.current_dir(&dir).stdout(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(700));
+    let begun = Instant::now();
+    assert!(Command::new("kill").args(["-INT", &campaign.id().to_string()]).status().unwrap().success());
+    let output = campaign.wait_with_output().unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(20), "it took {:?}", begun.elapsed());
+    assert_eq!(code(&output), 0, "{output:?}");
+    assert!(programs(&output) > 0);
+}
