@@ -50,6 +50,8 @@ enum Command {
     Minimize(files::Minimize),
     /// Show who did what when in a reproducer's run
     Show(show::Show),
+    /// Turn reproducers into corpus bytes for `cargo fuzz`, and bytes into reproducers
+    Convert(files::Convert),
     /// List the operations
     Ops,
     /// List the historical bugs that can be armed
@@ -92,6 +94,7 @@ impl Cli {
             Command::Replay(replay) => replay.run(),
             Command::Minimize(minimize) => minimize.run(),
             Command::Show(show) => show.run(),
+            Command::Convert(convert) => convert.run(),
             Command::Ops => Ok(tables::ops()),
             Command::Faults => Ok(tables::faults()),
             Command::Bench(bench) => bench.run(),

@@ -55,6 +55,7 @@ fn a_campaign_on_the_model_agrees_and_counts_its_programs() {
     assert!(!dir.join("findings").exists());
 }
 
+#[cfg(feature = "faults")]
 #[test]
 fn a_file_is_replayed_minimized_and_shown() {
     let dir = scratch("files");
@@ -76,6 +77,23 @@ fn a_file_is_replayed_minimized_and_shown() {
 }
 
 #[test]
+fn a_file_becomes_bytes_and_the_bytes_the_same_program() {
+    let dir = scratch("convert");
+    let file = dir.join("lost.folio");
+    std::fs::write(&file, LOST).unwrap();
+    let convert = |from: &Path, to: &str| {
+        let output = foliofuzz().args(["convert", "--out"]).arg(dir.join(to)).arg(from).output().unwrap();
+        assert_eq!(code(&output), 0, "{output:?}");
+    };
+    convert(&file, "there");
+    convert(&dir.join("there/lost.bytes"), "back");
+    let back: foliofuzz::Reproducer = std::fs::read_to_string(dir.join("back/lost.folio")).unwrap().parse().unwrap();
+    assert_eq!(back.program, LOST.parse::<foliofuzz::Reproducer>().unwrap().program);
+    let replayed = foliofuzz().arg("replay").arg(dir.join("there/lost.bytes")).output().unwrap();
+    assert_eq!(code(&replayed), 0, "{replayed:?}");
+}
+
+#[test]
 fn what_is_wrong_with_a_file_is_said_in_one_line() {
     let dir = scratch("wrong");
     let file = dir.join("wrong.folio");
@@ -91,6 +109,7 @@ fn what_is_wrong_with_a_file_is_said_in_one_line() {
     assert!(text(&missing.stderr).starts_with("foliofuzz: "), "{missing:?}");
 }
 
+#[cfg(feature = "faults")]
 #[test]
 fn a_hunt_finds_a_fault_and_writes_its_reproducer() {
     let dir = scratch("hunt");

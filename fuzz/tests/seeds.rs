@@ -1,8 +1,8 @@
 //! The hand-written programs: each says one thing, agrees on the model, and survives every form.
 
-use faults::{Fault, FaultSet};
+use faults::FaultSet;
 use foliofuzz::bytes::{decode, encode};
-use foliofuzz::{Expect, Program, Reproducer, Runner};
+use foliofuzz::{Expect, Reproducer, Runner};
 use lanes::Schedule;
 use std::path::PathBuf;
 
@@ -52,8 +52,8 @@ fn seeds_agree_and_their_switches_happen() {
 fn the_stale_mapping_seed_shows_the_fault() {
     let (path, text) = seeds().into_iter().find(|(path, _)| path.ends_with("stale-mapping.folio")).unwrap();
     let program = parse(&path, &text).program;
-    let armed = FaultSet::only(Fault::StaleIomap);
+    let armed = FaultSet::only(faults::Fault::StaleIomap);
     assert_eq!(Runner::new().run(&program, armed).class(), Some(oracle::Class::Content));
-    let sequential = Program { schedule: Schedule::default(), ..program };
+    let sequential = foliofuzz::Program { schedule: Schedule::default(), ..program };
     assert_eq!(Runner::new().run(&sequential, armed).class(), None, "without the switches nothing is to be seen");
 }

@@ -1,9 +1,10 @@
-//! `replay` and `minimize`: what is done with reproducers.
+//! `replay`, `minimize` and `convert`: what is done with reproducers.
 
 use super::style::{BAD, DIM, GOOD, paint, say};
 use super::{Ending, Result, trouble};
 use clap::Args;
 use faults::{Fault, FaultSet};
+use foliofuzz::bytes::{decode, encode};
 use foliofuzz::finding::{BUDGET, Finding};
 use foliofuzz::worker::Worker;
 use foliofuzz::{Expect, Reproducer, Runner, Verdict};
@@ -29,8 +30,16 @@ pub(super) struct On {
 /// Longest wait for a call of a file system.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Reads a reproducer, or the bytes a fuzz target was given: files that are called `.folio` are text, and so is
+/// what begins like one.
 pub(super) fn read(path: &Path) -> Result<Reproducer> {
-    let text = fs::read_to_string(path).map_err(|error| trouble(path.display(), error))?;
+    let bytes = fs::read(path).map_err(|error| trouble(path.display(), error))?;
+    let is_text = path.extension().is_some_and(|extension| extension == "folio") || bytes.starts_with(b"foliofuzz");
+    if !is_text {
+        let comment = vec![format!("The program that the bytes of {} stand for.", path.display())];
+        return Ok(Reproducer { comment, fault: None, expect: Expect::Agree, trace: None, program: decode(&bytes) });
+    }
+    let text = String::from_utf8(bytes).map_err(|error| trouble(path.display(), error))?;
     text.parse().map_err(|error| trouble(path.display(), error))
 }
 
@@ -105,6 +114,31 @@ impl Replay {
             divergence.to_string().lines().for_each(|line| say(format!("  {line}")));
         }
         Ok(expected)
+    }
+}
+
+#[derive(Args)]
+pub(super) struct Convert {
+    /// Reproducers become bytes for a fuzzer's corpus, and such bytes become reproducers
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Where the other form is written, under the same name
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+impl Convert {
+    pub(super) fn run(self) -> Result<Ending> {
+        fs::create_dir_all(&self.out).map_err(|error| trouble(self.out.display(), error))?;
+        for path in &self.files {
+            let reproducer = read(path)?;
+            let is_text = path.extension().is_some_and(|extension| extension == "folio");
+            let form = if is_text { encode(&reproducer.program) } else { reproducer.to_string().into_bytes() };
+            let name = path.with_extension(if is_text { "bytes" } else { "folio" });
+            let to = self.out.join(name.file_name().unwrap_or_default());
+            fs::write(&to, form).map_err(|error| trouble(to.display(), error))?;
+        }
+        Ok(Ending::Agree)
     }
 }
 
