@@ -6,7 +6,7 @@ use crate::findings::Findings;
 use crate::generate::Generator;
 use crate::program::Program;
 use crate::runner::Runner;
-use crate::worker::Worker;
+use crate::worker::{Settings, Worker};
 use faults::FaultSet;
 use oracle::{Class, Divergence, OpKind, TargetError};
 use std::path::{Path, PathBuf};
@@ -34,6 +34,8 @@ pub struct Campaign {
     pub dirs: Vec<PathBuf>,
     /// A system call that takes longer hangs.
     pub patience: Duration,
+    /// Report what is known of a file system, too.
+    pub strict: bool,
 }
 
 /// How far one target is. Counters only go up while the campaign runs.
@@ -165,7 +167,8 @@ impl Task<'_> {
 
     fn directory(&self, dir: &Path) -> Result<(), TargetError> {
         let generator = self.generator(Profile::Kernel);
-        let mut worker = Worker::start(dir, self.campaign.patience)?;
+        let Campaign { patience, strict, .. } = *self.campaign;
+        let mut worker = Worker::start(&Settings { dir: dir.to_owned(), patience, strict })?;
         let (mut from, mut count) = (0, SHARE);
         while from < self.campaign.programs && !self.stop.load(Relaxed) {
             let begun = Instant::now();
@@ -179,7 +182,7 @@ impl Task<'_> {
                 generator.fill(number, &mut bytes);
                 let mut program = decode(&bytes);
                 program.keep(&self.campaign.kinds);
-                self.diverged(&divergence, || shrink(&mut worker, &program, &divergence, dir))?;
+                self.diverged(&divergence, || shrink(&mut worker, &program, &divergence))?;
             }
             // Batches of some tenths of a second: long enough to hide the pipe, short enough to stop soon.
             let quick = begun.elapsed() < Duration::from_millis(200);
@@ -207,13 +210,8 @@ impl Task<'_> {
 
 /// Minimizes what a directory showed. A divergence that does not come back is kept as it is: on a real kernel
 /// that happens.
-fn shrink(
-    worker: &mut Worker,
-    program: &Program,
-    divergence: &Divergence,
-    dir: &Path,
-) -> Result<Option<Finding>, TargetError> {
-    let replay = format!("foliofuzz replay --dir {}", dir.display());
+fn shrink(worker: &mut Worker, program: &Program, divergence: &Divergence) -> Result<Option<Finding>, TargetError> {
+    let replay = worker.settings().replay();
     let mut failure = None;
     let mut run = |candidate: &Program| match worker.run(candidate) {
         Ok(verdict) => verdict.divergence,

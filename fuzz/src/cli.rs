@@ -56,6 +56,8 @@ enum Command {
     Ops,
     /// List the historical bugs that can be armed
     Faults,
+    /// List the differences between file systems that are no findings, and why
+    Known,
     /// Measure the model's speed, and where the time goes
     Bench(bench::Bench),
     /// Serve a campaign: run programs on a directory
@@ -70,6 +72,8 @@ struct Worker {
     page: i32,
     #[arg(long)]
     parent: u32,
+    #[arg(long)]
+    strict: bool,
 }
 
 /// How a command ended that could do its work.
@@ -97,11 +101,12 @@ impl Cli {
             Command::Convert(convert) => convert.run(),
             Command::Ops => Ok(tables::ops()),
             Command::Faults => Ok(tables::faults()),
+            Command::Known => Ok(tables::known()),
             Command::Bench(bench) => bench.run(),
-            Command::Worker(Worker { dir, page, parent }) => {
+            Command::Worker(Worker { dir, page, parent, strict }) => {
                 // Ctrl-C reaches the whole foreground group. The parent decides what becomes of this process.
                 let _unheard = stop_flag()?;
-                worker::serve(&dir, page, parent).map(|()| Ending::Agree)
+                worker::serve(&dir, page, parent, strict).map(|()| Ending::Agree)
             }
         }
     }

@@ -10,6 +10,8 @@ use oracle::{Class, Divergence, Effect, FlatFile, Op, OpId, OpKind, Outcome, Tar
 #[derive(Default)]
 pub struct Sequential {
     flat: Option<FlatFile>,
+    /// The file system whose known differences are let pass.
+    known_on: Option<String>,
     buf: Vec<u8>,
 }
 
@@ -29,6 +31,11 @@ impl Sequential {
         Sequential::default()
     }
 
+    /// Lets pass what is known of this file system ([`oracle::flat::PERMITTED`]) instead of reporting it again.
+    pub fn permit_known(&mut self, file_system: &str) {
+        self.known_on = Some(file_system.to_owned());
+    }
+
     /// Runs `program` on `target`. `progress` is told the number of every operation before it begins: whoever
     /// watches knows then where a target hangs.
     pub fn run(
@@ -41,6 +48,9 @@ impl Sequential {
         // One after the other they are one lane, and the flat file is exact.
         let (geometry, page) = (&program.geometry, target.page_size());
         let flat = self.flat.get_or_insert_with(|| FlatFile::new(geometry, 1, page));
+        if let Some(file_system) = &self.known_on {
+            flat.permit_known(file_system);
+        }
         flat.reset(geometry, 1, page);
         let mut run = Run { target, flat, buf: &mut self.buf, trace: 0, ops: 0, steps: 0 };
         let mut divergence = None;

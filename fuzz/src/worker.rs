@@ -18,7 +18,7 @@ use crate::verdict::Verdict;
 use ffi::SharedPage;
 use oracle::{Class, Divergence, OpKind, TargetError};
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -36,14 +36,30 @@ const GLANCE: Duration = Duration::from_millis(100);
 
 /// A child process with a target of its own.
 pub struct Worker {
-    dir: PathBuf,
-    /// So long without a completed operation is a hang.
-    patience: Duration,
+    settings: Settings,
     process: Process,
     /// What the file system calls itself.
     pub file_system: String,
     /// What it lacks.
     pub lacks: Vec<Lack>,
+}
+
+/// What a worker is started with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// A directory on the file system to be tested.
+    pub dir: PathBuf,
+    /// A call that takes longer hangs.
+    pub patience: Duration,
+    /// Report what is known of the file system, too.
+    pub strict: bool,
+}
+
+impl Settings {
+    /// The command that runs a file on the same file system.
+    pub fn replay(&self) -> String {
+        format!("foliofuzz replay{} --dir {}", if self.strict { " --strict" } else { "" }, self.dir.display())
+    }
 }
 
 struct Process {
@@ -79,20 +95,19 @@ enum Waited {
 }
 
 impl Worker {
-    /// Starts a child for `dir`. A call of it that takes longer than `patience` hangs.
+    /// Starts a child.
     ///
     /// The child dies with the calling thread, so that must live as long as the worker.
-    pub fn start(dir: &Path, patience: Duration) -> Result<Worker, TargetError> {
-        let process = Process::start(dir)?;
-        let mut worker =
-            Worker { dir: dir.to_owned(), patience, process, file_system: String::new(), lacks: Vec::new() };
+    pub fn start(settings: &Settings) -> Result<Worker, TargetError> {
+        let process = Process::start(settings)?;
+        let mut worker = Worker { settings: settings.clone(), process, file_system: String::new(), lacks: Vec::new() };
         worker.greet()?;
         Ok(worker)
     }
 
-    /// The directory.
-    pub fn dir(&self) -> &Path {
-        &self.dir
+    /// What it was started with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     fn greet(&mut self) -> Result<(), TargetError> {
@@ -103,7 +118,7 @@ impl Worker {
             }
             Waited::Reply(Reply::Error { message }) => Err(TargetError::new(message)),
             Waited::Lost { detail, .. } => {
-                Err(TargetError::new(format!("the worker for {} {detail}", self.dir.display())))
+                Err(TargetError::new(format!("the worker for {} {detail}", self.settings.dir.display())))
             }
             Waited::Reply(_) | Waited::Stopped => Err(TargetError::new("the worker does not speak this version")),
         }
@@ -174,7 +189,7 @@ impl Worker {
             return Err(TargetError::new(message));
         }
         if !matches!(waited, Waited::Reply(_)) {
-            self.process = Process::start(&self.dir)?;
+            self.process = Process::start(&self.settings)?;
             if !stop.load(Relaxed) {
                 self.greet()?;
             }
@@ -203,8 +218,10 @@ impl Worker {
                     let now = self.process.words()[BEATS].load(Relaxed);
                     if now != beats {
                         (beats, since) = (now, Instant::now());
-                    } else if since.elapsed() > self.patience {
-                        return Ok(self.lost(Class::Hang, format!("did not return within {:?}", self.patience)));
+                    } else if since.elapsed() > self.settings.patience {
+                        return Ok(
+                            self.lost(Class::Hang, format!("did not return within {:?}", self.settings.patience))
+                        );
                     }
                 }
             }
@@ -229,15 +246,16 @@ fn lost(program: &Program, class: Class, detail: String, step: u64) -> Divergenc
 }
 
 impl Process {
-    fn start(dir: &Path) -> Result<Process, TargetError> {
+    fn start(settings: &Settings) -> Result<Process, TargetError> {
         let trouble = |what: &str, error: &dyn std::fmt::Display| TargetError::new(format!("{what}: {error}"));
         let page = SharedPage::create().map_err(|error| trouble("shared memory for a worker", &error))?;
         let fd = page.for_child().map_err(|error| trouble("shared memory for a worker", &error))?;
         let program = std::env::current_exe().map_err(|error| trouble("the path of this program", &error))?;
         let mut child = Command::new(program)
             .arg("worker")
-            .arg(dir)
+            .arg(&settings.dir)
             .args(["--page", &fd.to_string(), "--parent", &std::process::id().to_string()])
+            .args(settings.strict.then_some("--strict"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -6,7 +6,7 @@ use clap::Args;
 use faults::{Fault, FaultSet};
 use foliofuzz::bytes::{decode, encode};
 use foliofuzz::finding::{BUDGET, Finding};
-use foliofuzz::worker::Worker;
+use foliofuzz::worker::{Settings, Worker};
 use foliofuzz::{Expect, Reproducer, Runner, Verdict};
 use oracle::TargetError;
 use std::fs;
@@ -19,6 +19,9 @@ pub(super) struct On {
     /// Run on the file system of this directory instead of the model
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// With --dir: report what is known of the file system, too; see `foliofuzz known`
+    #[arg(long, requires = "dir")]
+    strict: bool,
     /// Arm this fault instead of the one the file names
     #[arg(long, value_name = "NAME", value_parser = super::hunt::fault, conflicts_with_all = ["no_fault", "dir"])]
     fault: Option<Fault>,
@@ -54,7 +57,8 @@ impl On {
     }
 
     fn worker(&self) -> Result<Option<Worker>> {
-        self.dir.as_ref().map(|dir| Worker::start(dir, PATIENCE)).transpose()
+        let settings = |dir: &PathBuf| Settings { dir: dir.clone(), patience: PATIENCE, strict: self.strict };
+        self.dir.as_ref().map(|dir| Worker::start(&settings(dir))).transpose()
     }
 
     fn run(&self, reproducer: &Reproducer, worker: Option<&mut Worker>) -> Result<Verdict> {
@@ -165,7 +169,7 @@ impl Minimize {
         let program = &reproducer.program;
         let finding = match &mut worker {
             Some(worker) => {
-                let replay = format!("foliofuzz replay --dir {}", worker.dir().display());
+                let replay = worker.settings().replay();
                 let mut run = |candidate: &_| worker.run(candidate).ok()?.divergence;
                 Some(Finding::on_target(program, &divergence, BUDGET, &mut run, &replay))
             }

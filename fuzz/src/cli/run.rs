@@ -46,6 +46,9 @@ pub(super) struct Run {
     /// A system call that takes longer hangs
     #[arg(long, value_name = "SECONDS", default_value_t = 20.0)]
     patience: f64,
+    /// Report what is known of a file system, too; see `foliofuzz known`
+    #[arg(long)]
+    strict: bool,
     /// One line of JSON for each finding and for the summary
     #[arg(long)]
     json: bool,
@@ -64,6 +67,7 @@ impl Default for Run {
             ops: Vec::new(),
             out: "findings".into(),
             patience: 20.0,
+            strict: false,
             json: false,
         }
     }
@@ -121,6 +125,7 @@ impl Run {
             model_jobs: if self.no_model { 0 } else { self.jobs.unwrap_or(spare).max(1) },
             dirs: self.dir.clone(),
             patience: Duration::from_secs_f64(self.patience.clamp(0.1, 1e6)),
+            strict: self.strict,
         };
         self.campaign(&campaign)
     }

@@ -1,8 +1,9 @@
-//! The tables of operations and of faults, as they are in the program.
+//! The tables of operations, faults and known differences, as they are in the program.
 
 use super::Ending;
 use super::style::{DIM, HEAD, paint, say};
 use faults::FAULTS;
+use oracle::flat::PERMITTED;
 use oracle::{OPS, Op, OpInfo, Shape};
 
 pub(super) fn ops() -> Ending {
@@ -26,5 +27,16 @@ pub(super) fn faults() -> Ending {
         say(paint(DIM, format!("          {}", row.doc)));
     }
     say("\ntier 1: one user lane, in sequence. 2: one user lane and the background. 3: two user lanes.");
+    Ending::Agree
+}
+
+pub(super) fn known() -> Ending {
+    for row in PERMITTED {
+        let on = if row.on.is_empty() { "everywhere".to_owned() } else { format!("on {}", row.on.join(" and ")) };
+        let ops: Vec<&str> = row.ops.iter().map(|kind| kind.info().name).collect();
+        say(format!("{} {on}: {}", paint(HEAD, row.name), ops.join(" ")));
+        say(paint(DIM, format!("    {}", row.reason)));
+    }
+    say("\nThose limited to a file system are reported with --strict.");
     Ending::Agree
 }

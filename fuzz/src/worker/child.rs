@@ -16,11 +16,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use targets::directory::DirectoryTarget;
 
 /// Serves requests on standard input until it ends. `page` is the number of the inherited shared page, `parent`
-/// the process to die with.
-pub fn serve(dir: &Path, page: i32, parent: u32) -> Result<(), TargetError> {
+/// the process to die with; what is known of the file system is reported only if the worker is `strict`.
+pub fn serve(dir: &Path, page: i32, parent: u32, strict: bool) -> Result<(), TargetError> {
     let trouble = |error: ffi::Error| TargetError::new(error.to_string());
     ffi::die_with_parent(parent).map_err(trouble)?;
-    let mut server = match Server::new(dir, SharedPage::inherited(page).map_err(trouble)?) {
+    let mut server = match Server::new(dir, SharedPage::inherited(page).map_err(trouble)?, strict) {
         Ok(server) => server,
         Err(error) => {
             say(&Reply::Error { message: error.message.clone() })?;
@@ -53,9 +53,13 @@ struct Server {
 }
 
 impl Server {
-    fn new(dir: &Path, page: SharedPage) -> Result<Server, TargetError> {
+    fn new(dir: &Path, page: SharedPage, strict: bool) -> Result<Server, TargetError> {
         let target = DirectoryTarget::new(dir)?;
-        Ok(Server { target, runner: Sequential::new(), page, bytes: Vec::new(), program: Program::empty() })
+        let mut runner = Sequential::new();
+        if !strict {
+            runner.permit_known(target.file_system());
+        }
+        Ok(Server { target, runner, page, bytes: Vec::new(), program: Program::empty() })
     }
 
     fn ready(&self) -> Reply {
