@@ -60,13 +60,25 @@ impl<T> Slot<T> {
         offset: usize,
         index: u64,
     ) -> Option<Found<'a, T>> {
+        let found = self.found_first(arena, node, offset, index)?;
+        Some(Found { index: index >> found.order << found.order, ..found })
+    }
+
+    /// As [`Slot::found`], for the entry's first index.
+    #[inline]
+    pub(crate) fn found_first<'a>(
+        &'a self,
+        arena: &'a Arena<T>,
+        node: NodeId,
+        offset: usize,
+        index: u64,
+    ) -> Option<Found<'a, T>> {
         let (order, entry) = match self {
             Slot::Item(order, item) => (*order, Entry::Item(item)),
             Slot::Value(order, value) => (*order, Entry::Value(*value)),
             _ => return None,
         };
-        let offset = offset as u8;
-        Some(Found { index: index >> order << order, order, entry, arena, node, offset })
+        Some(Found { index, order, entry, arena, node, offset: offset as u8 })
     }
 }
 
@@ -128,6 +140,13 @@ impl<T> Arena<T> {
     #[inline]
     pub(crate) fn slot(&self, node: NodeId, offset: usize) -> &Slot<T> {
         &self.slots[(node as usize) << self.chunk | offset]
+    }
+
+    /// All slots of a node.
+    #[inline]
+    pub(crate) fn slots(&self, node: NodeId) -> &[Slot<T>] {
+        let first = (node as usize) << self.chunk;
+        &self.slots[first..first + self.width()]
     }
 
     pub(crate) fn slot_mut(&mut self, node: NodeId, offset: usize) -> &mut Slot<T> {

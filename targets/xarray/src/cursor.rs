@@ -29,6 +29,7 @@ struct Remembered {
     node: NodeId,
     /// First index of the node.
     base: u64,
+    shift: u8,
     version: u64,
 }
 
@@ -92,8 +93,10 @@ impl Cursor {
         let (node, base) = self.start(array);
         let mut range = Range::below(array, node, base, self.index, end, bitmap, Begin::AtEntry);
         let found = range.next();
-        let place = range.place().map(|(node, base)| Remembered { node, base, version: array.arena.version });
-        self.at = place.or(self.at);
+        if let Some((node, base)) = range.place() {
+            let shift = array.arena.node(node).shift;
+            self.at = Some(Remembered { node, base, shift, version: array.arena.version });
+        }
         self.last = found.map(|found| found.index);
         self.index = found.map_or(self.index, |found| found.end());
         found
@@ -140,8 +143,9 @@ impl Cursor {
     }
 
     /// What the remembered node has for the cursor's index, whether or not the cursor is current: the node may stand
-    /// for other indices by now. [`Raw::Empty`] without a remembered node, and for one that was freed. The first
-    /// index of an entry reported is computed from the cursor's index, which then is wrong too. O(1).
+    /// for other indices by now. [`Raw::Empty`] without a remembered node, and for one that was freed, or used again
+    /// at another level. The first index of an entry reported is computed from the cursor's index, which then is
+    /// wrong too. O(1).
     ///
     /// For callers that model a walk which was not reset after its lock was dropped.
     pub fn load_stale<'a, T>(&self, array: &'a XArray<T>) -> Raw<'a, T> {
@@ -168,11 +172,8 @@ impl Cursor {
     }
 
     fn remembered_slot<T>(&self, array: &XArray<T>) -> Option<Place> {
-        let Remembered { node, .. } = self.at?;
-        if !array.arena.is_used(node) {
-            return None;
-        }
-        let offset = array.arena.offset(array.arena.node(node).shift, self.index);
-        Some(Place { node, offset })
+        let Remembered { node, shift, .. } = self.at?;
+        let there = array.arena.is_used(node) && array.arena.node(node).shift == shift;
+        there.then(|| Place { node, offset: array.arena.offset(shift, self.index) })
     }
 }

@@ -134,6 +134,9 @@ impl<T: Clone> XArray<T> {
     /// `piece` is asked for each piece's entry by its first index, in order; a piece without one leaves its indices
     /// empty. Every piece inherits all marks of the old entry. O(pieces × height).
     ///
+    /// A caller that must not show all new entries at once gives the old one for every piece, and stores the new ones
+    /// into the pieces afterwards.
+    ///
     /// # Errors
     /// [`Stale`] if the entry, its place or its size is another: prepare again.
     pub fn split(&mut self, prepared: Preallocation<T>, piece: impl FnMut(u64) -> Option<Entry<T>>) -> Result<(), Stale>

@@ -10,6 +10,7 @@ pub struct Range<'a, T> {
     arena: &'a Arena<T>,
     /// Where the walk stands; [`NONE`] when it is over.
     node: NodeId,
+    slots: &'a [Slot<T>],
     shift: u8,
     /// First index of the node.
     base: u64,
@@ -30,19 +31,14 @@ pub(crate) enum Begin {
 }
 
 impl<'a, T> Range<'a, T> {
-    /// A walk over nothing.
-    fn over(arena: &'a Arena<T>) -> Self {
-        Range { arena, node: NONE, shift: 0, base: 0, bits: 0, bitmap: PRESENT, end: 0 }
-    }
-
     pub(crate) fn new(array: &'a XArray<T>, from: u64, end: u64, bitmap: usize, begin: Begin) -> Self {
         if from >= end || !array.covers(from) {
-            return Range::over(&array.arena);
+            return Range { arena: &array.arena, node: NONE, slots: &[], shift: 0, base: 0, bits: 0, bitmap, end };
         }
         Range::below(array, array.root, 0, from, end, bitmap, begin)
     }
 
-    /// A walk from `node`, which begins at index `base` and covers `from`.
+    /// A walk from `node`, which begins at index `base` and covers `from`, which is below `end`.
     pub(crate) fn below(
         array: &'a XArray<T>,
         node: NodeId,
@@ -53,15 +49,16 @@ impl<'a, T> Range<'a, T> {
         begin: Begin,
     ) -> Self {
         let arena = &array.arena;
-        let mut range = Range { arena, node, shift: arena.node(node).shift, base, bits: 0, bitmap, end };
+        let mut range = Range { arena, node, slots: &[], shift: arena.node(node).shift, base, bits: 0, bitmap, end };
         loop {
             let offset = arena.offset(range.shift, from);
-            let slot = arena.slot(range.node, offset);
+            range.enter();
+            let slot = &range.slots[offset];
             let first = match slot {
                 Slot::Sibling(canonical) if begin == Begin::AtEntry => *canonical as usize,
                 _ => offset,
             };
-            range.bits = arena.node(range.node).bits[bitmap] & u64::MAX << first;
+            range.bits &= u64::MAX << first;
             match slot {
                 Slot::Node(child) if range.bits >> offset & 1 != 0 => {
                     range.base += (offset as u64) << range.shift;
@@ -78,17 +75,46 @@ impl<'a, T> Range<'a, T> {
         (self.node != NONE).then_some((self.node, self.base))
     }
 
-    /// Goes on after the slot that led to this node. False at the top.
+    /// Takes up what there is to be looked at in the node: slots that begin before the end.
+    #[inline]
+    fn enter(&mut self) {
+        self.slots = self.arena.slots(self.node);
+        self.bits = self.arena.node(self.node).bits[self.bitmap];
+        let last = self.end.saturating_sub(self.base + 1) >> self.shift;
+        if last < 63 {
+            self.bits &= (2 << last) - 1;
+        }
+    }
+
+    /// Takes the next slot of the node: the entry in it, or nothing if it led to a node, where the walk then stands.
+    #[inline]
+    fn take_slot(&mut self) -> Option<Found<'a, T>> {
+        let offset = self.bits.trailing_zeros() as usize;
+        self.bits &= self.bits - 1;
+        let index = self.base + ((offset as u64) << self.shift);
+        let slot = &self.slots[offset];
+        if let Slot::Node(child) = slot {
+            (self.node, self.base) = (*child, index);
+            self.shift -= self.arena.chunk;
+            self.enter();
+        }
+        slot.found_first(self.arena, self.node, offset, index)
+    }
+
+    /// Goes on after the slot that led to this node. False at the top, and when the walk is over.
     fn ascend(&mut self) -> bool {
+        if self.node == NONE {
+            return false;
+        }
         let below = self.arena.node(self.node);
-        let offset = u32::from(below.offset);
         self.node = below.parent;
         if self.node == NONE {
             return false;
         }
         self.shift += self.arena.chunk;
-        self.base -= u64::from(offset) << self.shift;
-        self.bits = self.arena.node(self.node).bits[self.bitmap] & u64::MAX.checked_shl(offset + 1).unwrap_or(0);
+        self.base -= u64::from(below.offset) << self.shift;
+        self.enter();
+        self.bits &= u64::MAX.checked_shl(u32::from(below.offset) + 1).unwrap_or(0);
         true
     }
 }
@@ -98,33 +124,36 @@ impl<'a, T> Iterator for Range<'a, T> {
 
     #[inline]
     fn next(&mut self) -> Option<Found<'a, T>> {
-        if self.node == NONE {
-            return None;
-        }
-        loop {
-            if self.bits == 0 {
-                if self.ascend() {
-                    continue;
+        while self.bits != 0 || self.ascend() {
+            if self.bits != 0 {
+                if let Some(found) = self.take_slot() {
+                    return Some(found);
                 }
-                return None;
-            }
-            let offset = self.bits.trailing_zeros() as usize;
-            let index = self.base + ((offset as u64) << self.shift);
-            if index >= self.end {
-                self.node = NONE;
-                return None;
-            }
-            self.bits &= self.bits - 1;
-            match self.arena.slot(self.node, offset) {
-                Slot::Node(child) => {
-                    self.node = *child;
-                    self.shift -= self.arena.chunk;
-                    self.base = index;
-                    self.bits = self.arena.node(self.node).bits[self.bitmap];
-                }
-                slot => return slot.found(self.arena, self.node, offset, index),
             }
         }
+        None
+    }
+
+    /// As by [`next`](Iterator::next), but a node full of order-0 entries, the common case of a cache that was read
+    /// in order, is walked without its bitmap.
+    fn fold<B, F: FnMut(B, Found<'a, T>) -> B>(mut self, init: B, mut f: F) -> B {
+        let full = u64::MAX >> (64 - self.arena.width());
+        let mut folded = init;
+        while self.bits != 0 || self.ascend() {
+            if self.bits == full && self.shift == 0 {
+                self.bits = 0;
+                for (offset, slot) in self.slots.iter().enumerate() {
+                    if let Some(found) = slot.found_first(self.arena, self.node, offset, self.base + offset as u64) {
+                        folded = f(folded, found);
+                    }
+                }
+            } else if self.bits != 0 {
+                if let Some(found) = self.take_slot() {
+                    folded = f(folded, found);
+                }
+            }
+        }
+        folded
     }
 }
 

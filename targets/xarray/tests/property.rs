@@ -245,6 +245,9 @@ impl<C: Choices> Run<C> {
         let end = self.end(from);
         let (array, model) = (&self.array, &self.model);
         assert_eq!(array.load(from).map(held), model.load(from));
+        let mut folded = Vec::new();
+        array.range(from, end).for_each(|found| folded.push(held(found)));
+        assert_eq!(folded, model.range(from, end));
         assert_eq!(array.find(from, end).map(held), model.range(from, end).first().copied());
         assert_eq!(array.find_marked(from, end, mark).map(held), model.marked(from, end, mark).first().copied());
         assert_eq!(array.find_marked_raw(from, end, mark).map(held), model.marked_raw(from, end, mark));
@@ -263,6 +266,9 @@ impl<C: Choices> Run<C> {
     fn compare(&self) {
         self.array.check().unwrap_or_else(|broken| panic!("{broken}"));
         assert!(self.array.iter().map(held).eq(self.model.all().copied()));
+        let mut folded = Vec::new();
+        self.array.iter().for_each(|found| folded.push(held(found)));
+        assert!(self.model.all().eq(&folded));
         let (entries, indices) = self.model.all().fold((0, 0), |(n, sum), held| (n + 1, sum + (1 << held.order)));
         assert_eq!((self.array.len_entries(), self.array.len_indices()), (entries, indices));
         let items = self.model.all().filter(|held| held.entry.value().is_none()).count() as u64;
