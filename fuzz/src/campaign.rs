@@ -10,6 +10,7 @@ use crate::worker::{Settings, Worker};
 use faults::FaultSet;
 use oracle::{Class, Divergence, OpKind, TargetError};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::thread;
@@ -49,6 +50,8 @@ pub struct Progress {
     pub ops: AtomicU64,
     /// Programs that diverged, the same finding again included.
     pub divergences: AtomicU64,
+    /// What it is and what it lacks, once that is known.
+    pub about: OnceLock<String>,
 }
 
 /// Told about every finding at once.
@@ -73,6 +76,7 @@ impl Campaign {
             programs: AtomicU64::new(0),
             ops: AtomicU64::new(0),
             divergences: AtomicU64::new(0),
+            about: OnceLock::new(),
         };
         model.into_iter().chain(dirs).map(new).collect()
     }
@@ -169,6 +173,7 @@ impl Task<'_> {
         let generator = self.generator(Profile::Kernel);
         let Campaign { patience, strict, .. } = *self.campaign;
         let mut worker = Worker::start(&Settings { dir: dir.to_owned(), patience, strict })?;
+        self.progress.about.get_or_init(|| about(&worker));
         let (mut from, mut count) = (0, SHARE);
         while from < self.campaign.programs && !self.stop.load(Relaxed) {
             let begun = Instant::now();
@@ -206,6 +211,13 @@ impl Task<'_> {
         }
         Ok(())
     }
+}
+
+/// Which file system it is, and which operations it refuses.
+fn about(worker: &Worker) -> String {
+    let lacks: Vec<String> = worker.lacks.iter().map(|lack| format!("{} ({})", lack.op, lack.errno)).collect();
+    let lacks = if lacks.is_empty() { String::new() } else { format!(", lacks {}", lacks.join(", ")) };
+    format!("{}{lacks}", worker.file_system)
 }
 
 /// Minimizes what a directory showed. A divergence that does not come back is kept as it is: on a real kernel

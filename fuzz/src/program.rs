@@ -19,6 +19,18 @@ pub struct Program {
 /// Largest [`Geometry::file_limit`] of a program, in bytes: file and flat file are held in memory.
 pub const MAX_FILE_LIMIT: u64 = 16 << 20;
 
+/// The plainest geometry there is.
+pub(crate) const PLAIN: Geometry = Geometry {
+    page: 256,
+    block: 256,
+    max_order: 0,
+    memory_pages: 0,
+    flavour: Flavour::Xfs,
+    file_limit: 256,
+    floor: 0,
+    stripe: 0,
+};
+
 /// Why a program is not one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {
@@ -42,17 +54,7 @@ impl std::error::Error for Invalid {}
 impl Program {
     /// A program without operations, for its memory to be used.
     pub fn empty() -> Program {
-        let geometry = Geometry {
-            page: 256,
-            block: 256,
-            max_order: 0,
-            memory_pages: 0,
-            flavour: Flavour::Xfs,
-            file_limit: 256,
-            floor: 0,
-            stripe: 0,
-        };
-        Program { geometry, lanes: vec![Vec::new()], schedule: Schedule::default() }
+        Program { geometry: PLAIN, lanes: vec![Vec::new()], schedule: Schedule::default() }
     }
 
     /// The program's operations with their names, lane by lane.

@@ -1,5 +1,8 @@
 //! Running a program on a target that cannot be scheduled: lane after lane, beside the flat file.
 
+use crate::bytes::decode_into;
+use crate::finding::{BUDGET, Finding};
+use crate::generate::Generator;
 use crate::program::Program;
 use crate::runner::{content_at_rest, digest, refused, size_at_rest};
 use crate::verdict::Verdict;
@@ -13,6 +16,33 @@ pub struct Sequential {
     /// The file system whose known differences are let pass.
     known_on: Option<String>,
     buf: Vec<u8>,
+}
+
+/// Tests a target of your own: runs `programs` fresh programs of the generator on it, and minimizes the first that
+/// diverges.
+///
+/// # Errors
+/// If the target cannot be set up or driven.
+pub fn fuzz(target: &mut dyn Target, generator: &Generator, programs: u64) -> Result<Option<Finding>, TargetError> {
+    let mut runner = Sequential::new();
+    let mut bytes = Vec::new();
+    let mut program = Program::empty();
+    for number in 0..programs {
+        generator.fill(number, &mut bytes);
+        decode_into(&bytes, &mut program);
+        let Some(seen) = runner.run(target, &program, |_| {})?.divergence else { continue };
+        let mut failure = None;
+        let mut run = |candidate: &Program| match runner.run(target, candidate, |_| {}) {
+            Ok(verdict) => verdict.divergence,
+            Err(error) => {
+                failure.get_or_insert(error);
+                None
+            }
+        };
+        let finding = Finding::on_target(&program, &seen, BUDGET, &mut run, "foliofuzz replay");
+        return failure.map_or(Ok(Some(finding)), Err);
+    }
+    Ok(None)
 }
 
 /// One run.

@@ -24,6 +24,7 @@
 //! the smallest `max_order`, no memory limit, `xfs`, `expect agree`, a sequential schedule.
 
 mod cursor;
+mod items;
 mod parse;
 mod print;
 

@@ -4,7 +4,7 @@
 //! form, which has every valid geometry.
 
 use super::stream::{Input, Output};
-use crate::program::MAX_FILE_LIMIT;
+use crate::program::{MAX_FILE_LIMIT, PLAIN};
 use faults::Needs;
 use oracle::{Flavour, Geometry};
 
@@ -39,18 +39,6 @@ impl Profile {
     pub const ANY: Profile =
         Profile::Model(Needs { flavours: &[], small_blocks: false, large_folios: false, lanes: 1 });
 }
-
-/// What both forms leave open at first.
-const PLAIN: Geometry = Geometry {
-    page: 256,
-    block: 256,
-    max_order: 0,
-    memory_pages: 0,
-    flavour: Flavour::Xfs,
-    file_limit: 256,
-    floor: 0,
-    stripe: 0,
-};
 
 /// Changes as little of a header in table form as it takes to fit the profile.
 pub fn constrain(header: &mut [u8; HEADER_LEN], profile: &Profile) {
@@ -114,7 +102,8 @@ pub(super) fn decode(input: &mut Input<'_>) -> (Geometry, usize) {
 fn share_out(geometry: &mut Geometry, share: u8) {
     let (page, block, sector) = (geometry.page, geometry.block, geometry.sector());
     let floor = u64::from(page) * (1 + u64::from(share & 7));
-    let odd = [0, 0, u64::from(block.min(page) / 2), 1][(share >> 6) as usize];
+    // Lanes meet most in the page that holds the end of file, if the floor is not the end of that page.
+    let odd = [0, u64::from(sector.min(page / 2)), u64::from(block.min(page) / 2), 1][(share >> 6) as usize];
     geometry.floor = floor.min(geometry.file_limit) - odd;
     let stripes = [sector, 2 * sector, block, block, page, page, 2 * page, page / 2];
     geometry.stripe = stripes[(share >> 3 & 7) as usize].max(sector);

@@ -98,6 +98,7 @@ enum Line<'a> {
 #[derive(Serialize)]
 struct TargetLine<'a> {
     name: &'a str,
+    about: &'a str,
     programs: u64,
     ops: u64,
     divergences: u64,
@@ -183,9 +184,9 @@ impl Run {
 
     fn summary(&self, seed: u64, seconds: f64, targets: &[Progress], findings: &Findings) {
         let count = findings.kept().len();
-        let rows = targets.iter().map(|Progress { name, programs, ops, divergences }| {
+        let rows = targets.iter().map(|Progress { name, programs, ops, divergences, about }| {
             let [programs, ops, divergences] = [programs, ops, divergences].map(|n| n.load(Relaxed));
-            TargetLine { name, programs, ops, divergences }
+            TargetLine { name, about: about.get().map_or("", String::as_str), programs, ops, divergences }
         });
         let rows: Vec<TargetLine<'_>> = rows.collect();
         if self.json {
@@ -198,6 +199,9 @@ impl Run {
             [row.name.to_owned()].into_iter().chain(numbers).collect()
         });
         table(&[heading].into_iter().chain(cells).collect::<Vec<_>>());
+        for row in rows.iter().filter(|row| !row.about.is_empty()) {
+            say(paint(DIM, format!("{} is {}", row.name, row.about)));
+        }
         if rows.iter().all(|row| row.divergences == 0) {
             say(paint(GOOD, "everything agreed"));
         } else {
