@@ -16,8 +16,12 @@ pub struct Program {
     pub schedule: Schedule,
 }
 
-/// Largest [`Geometry::file_limit`] of a program, in bytes: file and flat file are held in memory.
-pub const MAX_FILE_LIMIT: u64 = 16 << 20;
+/// Largest [`Geometry::file_limit`] of a program with pages of so many bytes: 4096 pages, and 16 MiB. File and flat
+/// file are held in memory, and the checker reads all of it.
+pub const fn max_file_limit(page: u32) -> u64 {
+    let pages = 4096 * page as u64;
+    if pages < 16 << 20 { pages } else { 16 << 20 }
+}
 
 /// The plainest geometry there is.
 pub(crate) const PLAIN: Geometry = Geometry {
@@ -134,8 +138,8 @@ pub fn check_geometry(geometry: &Geometry, lanes: usize) -> Result<(), &'static 
     geometry.validate()?;
     if !(1..=LaneId::MAX_USERS).contains(&lanes) {
         Err("a program has 1 to 7 lanes")
-    } else if geometry.file_limit > MAX_FILE_LIMIT {
-        Err("file_limit may be at most 16 MiB")
+    } else if geometry.file_limit > max_file_limit(geometry.page) {
+        Err("file_limit may be at most 4096 pages and 16 MiB")
     } else if lanes == 1 && (geometry.floor, geometry.stripe) != (0, 0) {
         Err("floor and stripe are for several lanes, with one lane they are 0")
     } else if lanes > 1 && (geometry.floor == 0 || geometry.stripe == 0) {

@@ -11,15 +11,18 @@ use crate::verdict::{Answer, Recorded, Verdict, divergence_of};
 use faults::FaultSet;
 use lanes::anchored::record_steps;
 use lanes::{Event, Lane, LaneId, Policy, Schedule, Sim, Task, Y, run};
-use oracle::{Class, Divergence, Effect, FlatFile, Op, OpId, OpKind, Outcome};
+use oracle::{Class, Divergence, Effect, FlatFile, Geometry, Op, OpId, OpKind, Outcome};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
 use targets::model::Model;
 
-/// So many places without a completed operation are a livelock. A healthy operation passes a few hundred.
-const PATIENCE: u64 = 20_000;
+/// So many places without a completed operation are a livelock: a healthy one passes a few hundred, and a few
+/// tens for every page of the file.
+fn patience(geometry: &Geometry) -> u64 {
+    20_000 + 64 * (geometry.file_limit / u64::from(geometry.page))
+}
 
 /// The lane number of the checker's own operations, which no user lane has.
 const CHECKER: u8 = LaneId::CHECKER.0;
@@ -66,7 +69,7 @@ impl Runner {
         let model = Model::new(&program.geometry, faults);
         let flat = self.flat(program, model.page_size());
         let shared = Shared::new(program, &model, flat, log);
-        let sim = Sim::new(policy, PATIENCE);
+        let sim = Sim::new(policy, patience(&program.geometry));
         let (report, panicked_at) = quietly(|| run(&sim, shared.lanes(&sim)));
         let mut divergence = shared.divergence.lock().take();
         if divergence.is_none() {

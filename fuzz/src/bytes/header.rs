@@ -4,7 +4,7 @@
 //! form, which has every valid geometry.
 
 use super::stream::{Input, Output};
-use crate::program::{MAX_FILE_LIMIT, PLAIN};
+use crate::program::{PLAIN, max_file_limit};
 use faults::Needs;
 use oracle::{Flavour, Geometry};
 
@@ -117,7 +117,7 @@ fn decode_explicit(input: &mut Input<'_>) -> (Geometry, usize) {
     geometry.memory_pages = input.number() as u16;
     geometry.flavour = Flavour::ALL[input.byte() as usize % Flavour::ALL.len()];
     let unit = u64::from(page.max(block));
-    geometry.file_limit = unit * (1 + input.number() % (MAX_FILE_LIMIT / unit));
+    geometry.file_limit = unit * (1 + input.number() % (max_file_limit(page) / unit));
     let lanes = 1 + (input.byte() % 7) as usize;
     let (floor, stripe) = (input.number(), input.number());
     if lanes > 1 {
