@@ -28,7 +28,7 @@ mod items;
 mod parse;
 mod print;
 
-pub use cursor::ParseError;
+pub use cursor::{ParseError, nearest};
 pub use parse::parse;
 pub(crate) use print::print;
 

@@ -9,6 +9,7 @@ use foliofuzz::Runner;
 use foliofuzz::bytes::Strategy;
 use foliofuzz::finding::file_name;
 use foliofuzz::hunt::{self, Outcome};
+use foliofuzz::text::nearest;
 use oracle::TargetError;
 use std::fs;
 use std::path::PathBuf;
@@ -40,7 +41,10 @@ pub(super) struct Hunt {
 }
 
 pub(super) fn fault(name: &str) -> std::result::Result<Fault, String> {
-    Fault::from_name(name).ok_or_else(|| "no such fault; `foliofuzz faults` lists them".to_owned())
+    Fault::from_name(name).ok_or_else(|| match nearest(name, FAULTS.iter().map(|row| row.name)) {
+        Some(near) => format!("no such fault; did you mean `{near}`?"),
+        None => "no such fault; `foliofuzz faults` lists them".to_owned(),
+    })
 }
 
 impl Hunt {

@@ -152,7 +152,7 @@ fn shown(word: &str) -> &str {
 }
 
 /// The name closest to `word`, if one is close enough to have been meant. Of two, the one as long as it is.
-pub(super) fn nearest(word: &str, names: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+pub fn nearest(word: &str, names: impl Iterator<Item = &'static str>) -> Option<&'static str> {
     let word: Vec<char> = word.chars().take(64).collect();
     let close = 1 + word.len() / 3;
     let ranked = names.map(|name| (distance(&word, name), name.len().abs_diff(word.len()), name));
