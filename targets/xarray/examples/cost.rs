@@ -59,7 +59,7 @@ fn line(what: &str, array: f64, tree: f64, hash: f64) {
 
 fn tree_load(tree: &BTreeMap<u64, (u8, Item)>, index: u64) -> Option<&Item> {
     let (first, (order, item)) = tree.range(..=index).next_back()?;
-    (index - first >> order == 0).then_some(item)
+    ((index - first) >> order == 0).then_some(item)
 }
 
 /// A hash map finds a large entry from an index inside it by trying one order after the other.

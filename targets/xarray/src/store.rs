@@ -26,7 +26,11 @@ impl<T> XArray<T> {
                 order: larger,
                 replaced: self.put(at, Slot::new(larger, entry)).into_entry(),
             },
-            _ => Stored { index, order, replaced: self.overwrite(at, order, entry) },
+            _ => {
+                let replaced = self.overwrite(at, order, entry);
+                self.compact_if_worth_it();
+                Stored { index, order, replaced }
+            }
         }
     }
 
@@ -178,9 +182,7 @@ impl<T> XArray<T> {
             node = parent;
         }
         self.lower();
-        if self.arena.is_wasteful() {
-            self.compact();
-        }
+        self.compact_if_worth_it();
     }
 
     /// Frees the top as far as it only leads to the node of the first indices.
@@ -194,8 +196,11 @@ impl<T> XArray<T> {
         }
     }
 
-    /// Moves the nodes into storage of their number. Paid for by the frees that made it necessary.
-    fn compact(&mut self) {
+    /// Moves the nodes into storage of their number if most of it is unused. The frees that led to that outnumber them.
+    fn compact_if_worth_it(&mut self) {
+        if !self.arena.is_wasteful() {
+            return;
+        }
         let chunk = self.arena.chunk;
         let old = std::mem::replace(&mut self.arena, Arena::new(chunk));
         let version = old.version + 1;

@@ -112,6 +112,12 @@ impl<T> XArray<T> {
         self.arena.len()
     }
 
+    /// How many nodes there is storage for; freed nodes stay in it for a while. At most four times the nodes in use, or
+    /// a few more than these. O(1).
+    pub fn len_storage(&self) -> usize {
+        self.arena.numbers()
+    }
+
     /// How many levels of nodes there are. O(1).
     pub fn height(&self) -> u8 {
         if self.root == NONE { 0 } else { self.top / self.arena.chunk + 1 }

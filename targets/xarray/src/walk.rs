@@ -125,10 +125,10 @@ impl<'a, T> Iterator for Range<'a, T> {
     #[inline]
     fn next(&mut self) -> Option<Found<'a, T>> {
         while self.bits != 0 || self.ascend() {
-            if self.bits != 0 {
-                if let Some(found) = self.take_slot() {
-                    return Some(found);
-                }
+            if self.bits != 0
+                && let Some(found) = self.take_slot()
+            {
+                return Some(found);
             }
         }
         None
@@ -147,10 +147,10 @@ impl<'a, T> Iterator for Range<'a, T> {
                         folded = f(folded, found);
                     }
                 }
-            } else if self.bits != 0 {
-                if let Some(found) = self.take_slot() {
-                    folded = f(folded, found);
-                }
+            } else if self.bits != 0
+                && let Some(found) = self.take_slot()
+            {
+                folded = f(folded, found);
             }
         }
         folded

@@ -95,6 +95,10 @@ fn a_stale_store_hits_what_the_node_has_become() {
     assert!(matches!(cursor.load_stale(&array), Raw::Empty), "the node is free");
     assert_eq!(cursor.store_stale(&mut array, Entry::Item(50)), Err(Entry::Item(50)));
 
+    array.store(100, 0, Entry::Item(100));
+    assert!(matches!(cursor.load_stale(&array), Raw::Empty), "in use again, at another level");
+    array.erase(100);
+
     for index in 12..16 {
         array.store(index, 0, Entry::Item(index));
     }

@@ -279,10 +279,13 @@ fn unused_storage_goes() {
     for index in (0..4096).filter(|index| index % 1000 != 0) {
         array.erase(index);
         well(&array);
+        assert!(array.len_storage() <= 4 * array.len_nodes() + 20);
     }
     assert!(array.version() > before);
     assert_eq!(array.iter().filter_map(|found| found.item().copied()).collect::<Vec<_>>(), [0, 1000, 2000, 3000, 4000]);
     assert_eq!(array.find_marked(0, u64::MAX, Mark::M2).map(|found| found.index), Some(4000));
+    array.erase_range(0, u64::MAX);
+    assert_eq!((array.len_nodes(), array.len_storage()), (0, 0));
 }
 
 #[test]

@@ -2,39 +2,9 @@
 
 mod model;
 
+use model::choices::{Bytes, Choices, SplitMix};
 use model::{E, Held, Model, Sees};
 use xarray::{Cursor, Entry, Found, Mark, Preallocation, Raw, Removed, XArray};
-
-/// Where the choices of a sequence come from.
-trait Choices {
-    fn next(&mut self) -> u64;
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-}
-
-struct SplitMix(u64);
-
-impl Choices for SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-}
-
-/// Two bytes a choice; all zero after the last.
-struct Bytes<'a>(&'a [u8]);
-
-impl Choices for Bytes<'_> {
-    fn next(&mut self) -> u64 {
-        let (now, rest) = self.0.split_at(self.0.len().min(2));
-        self.0 = rest;
-        now.iter().fold(0, |word, &byte| word << 8 | u64::from(byte))
-    }
-}
 
 struct Run<C> {
     choices: C,
@@ -87,7 +57,7 @@ impl<C: Choices> Run<C> {
 
     fn entry(&mut self) -> E {
         let n = self.choices.below(1 << 16);
-        if n % 3 == 0 { Entry::Value(n) } else { Entry::Item(n as u32) }
+        if n.is_multiple_of(3) { Entry::Value(n) } else { Entry::Item(n as u32) }
     }
 
     fn mark(&mut self) -> Mark {
@@ -274,6 +244,7 @@ impl<C: Choices> Run<C> {
         let items = self.model.all().filter(|held| held.entry.value().is_none()).count() as u64;
         assert_eq!(self.array.counts().items, items);
         assert_eq!(self.array.len_nodes(), self.model.nodes());
+        assert!(self.array.len_storage() <= 4 * self.array.len_nodes() + 20);
         for mark in Mark::ALL {
             assert_eq!(self.array.any_marked(mark), self.model.all().any(|held| held.marks.has(mark)));
         }
@@ -324,7 +295,7 @@ fn as_the_model_from_bytes() {
     bolero::check!().for_each(|bytes: &[u8]| {
         let chunk = bytes.first().copied().unwrap_or(0) % 6 + 1;
         let mut run = Run::new(chunk, Bytes(bytes.get(1..).unwrap_or(&[])));
-        while !run.choices.0.is_empty() {
+        while !run.choices.is_over() {
             run.step();
         }
     });

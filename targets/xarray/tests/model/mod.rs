@@ -1,5 +1,7 @@
 //! An ordered map with the array's meaning and none of its structure.
 
+pub(crate) mod choices;
+
 use std::collections::{BTreeMap, BTreeSet};
 use xarray::{Entry, Mark, Marks};
 
