@@ -19,38 +19,57 @@ const fn mix(x: u64) -> u64 {
 const ODD: u64 = 0x0101_0101_0101_0101;
 const WRITTEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-#[inline]
-fn written_word(writer: OpId, word: u64) -> [u8; 8] {
-    let writer = (u64::from(writer.lane) << 32 | u64::from(writer.index)).wrapping_add(1);
-    (mix(writer.wrapping_mul(WRITTEN) ^ word) | ODD).to_le_bytes()
-}
+/// Bytes are made a line at a time: one mixing for all of it, as mixing is what filling costs.
+const LINE: usize = 64;
 
-fn fill_words(bytes: &mut [u8], off: u64, word: impl Fn(u64) -> [u8; 8]) {
-    let head = ((8 - off % 8) % 8).min(bytes.len() as u64) as usize;
-    let (first, rest) = bytes.split_at_mut(head);
-    if head > 0 {
-        let from = (off % 8) as usize;
-        first.copy_from_slice(&word(off / 8)[from..from + head]);
+/// Tells a line's words apart in every byte, leaving alone the bits that tell the kinds of bytes apart.
+const WORDS: [u64; LINE / 8] = {
+    let mut words = [0; LINE / 8];
+    let mut index = 0;
+    while index < words.len() {
+        words[index] = (ODD << 1) * index as u64;
+        index += 1;
     }
-    let mut at = off.div_ceil(8);
-    let mut chunks = rest.chunks_exact_mut(8);
-    for chunk in &mut chunks {
-        chunk.copy_from_slice(&word(at));
-        at += 1;
+    words
+};
+
+/// Fills `bytes`, which stand at `off`, with lines that `first` gives the first word of.
+#[inline(always)]
+fn fill_lines(bytes: &mut [u8], off: u64, first: impl Fn(u64) -> u64) {
+    let make = |line: &mut [u8; LINE], number: u64| {
+        let first = first(number);
+        for (word, distinct) in line.as_chunks_mut::<8>().0.iter_mut().zip(WORDS) {
+            *word = (first ^ distinct).to_le_bytes();
+        }
+    };
+    let part = |bytes: &mut [u8], off: u64| {
+        let mut line = [0; LINE];
+        make(&mut line, off / LINE as u64);
+        let from = (off % LINE as u64) as usize;
+        bytes.copy_from_slice(&line[from..from + bytes.len()]);
+    };
+    let head = (off.next_multiple_of(LINE as u64) - off).min(bytes.len() as u64) as usize;
+    let (start, rest) = bytes.split_at_mut(head);
+    part(start, off);
+    let mut number = off.div_ceil(LINE as u64);
+    let (lines, end) = rest.as_chunks_mut::<LINE>();
+    for line in lines {
+        make(line, number);
+        number += 1;
     }
-    let tail = chunks.into_remainder();
-    let len = tail.len();
-    tail.copy_from_slice(&word(at)[..len]);
+    part(end, number * LINE as u64);
 }
 
 /// Fills `bytes` with what `writer` writes at file offset `off`. Every byte is odd.
 pub fn fill_written(bytes: &mut [u8], writer: OpId, off: u64) {
-    fill_words(bytes, off, |word| written_word(writer, word));
+    let writer = (u64::from(writer.lane) << 32 | u64::from(writer.index)).wrapping_add(1);
+    let seed = writer.wrapping_mul(WRITTEN);
+    fill_lines(bytes, off, |line| mix(seed ^ line) | ODD);
 }
 
 /// Fills `bytes` with what a disk nobody has written to holds at device offset `off`: even, never zero.
 pub fn fill_garbage(bytes: &mut [u8], off: u64) {
-    fill_words(bytes, off, |word| ((mix(!word) & !ODD) | (ODD << 1)).to_le_bytes());
+    fill_lines(bytes, off, |line| (mix(!line) & !ODD) | (ODD << 7));
 }
 
 /// Whether `found`, read at file offset `off`, is what `writer` wrote at file offset `from`.

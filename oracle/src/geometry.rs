@@ -87,7 +87,7 @@ impl Geometry {
             Err("a page may hold at most 32 blocks")
         } else if self.max_order > 6 || self.max_order < self.min_order() {
             Err("max_order must be at most 6, and a folio of that order must hold a block")
-        } else if self.file_limit == 0 || self.file_limit % u64::from(self.page.max(self.block)) != 0 {
+        } else if self.file_limit == 0 || !self.file_limit.is_multiple_of(u64::from(self.page.max(self.block))) {
             Err("file_limit must be a positive multiple of page and block")
         } else if self.floor > self.file_limit {
             Err("floor must not exceed file_limit")

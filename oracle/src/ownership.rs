@@ -41,8 +41,8 @@ impl Ownership {
         } else if off >= self.floor {
             let stripes = self.floor.div_ceil(self.stripe);
             // The stripe that touches the floor joins the tail when lane 0 owns both.
-            let from = if self.floor > 0 && (stripes - 1) % self.lanes == 0 { (stripes - 1) * self.stripe } else { self.floor };
-            from..self.limit
+            let joined = self.floor > 0 && (stripes - 1).is_multiple_of(self.lanes);
+            (if joined { (stripes - 1) * self.stripe } else { self.floor })..self.limit
         } else {
             let start = off / self.stripe * self.stripe;
             let end = start + self.stripe;
@@ -118,7 +118,10 @@ mod tests {
                     let owner = rules.owner(off);
                     assert!(run.contains(&off));
                     assert!(run.clone().all(|b| rules.owner(b) == owner), "{lanes} {floor} {stripe} {off} {run:?}");
-                    assert!(run.start == 0 || lanes > 1 && rules.owner(run.start - 1) != owner, "{lanes} {floor} {stripe} {off} {run:?}");
+                    assert!(
+                        run.start == 0 || lanes > 1 && rules.owner(run.start - 1) != owner,
+                        "{lanes} {floor} {stripe} {off} {run:?}"
+                    );
                     assert!(run.end == 4096 || rules.owner(run.end) != owner);
                 }
             }

@@ -156,6 +156,7 @@ fn errno(error: Error) -> Errno {
         Error::Invalid => Errno::EINVAL,
         Error::TooBig => Errno::EFBIG,
         Error::NoSpace => Errno::ENOSPC,
+        Error::Exists => Errno::EEXIST,
         Error::Bus => Errno::EFAULT,
     }
 }

@@ -69,14 +69,28 @@ faults! {
         "Converting an unwritten extent to written leaves the sequence counter as it was."
     StaleEndsWrite "A06" "stale-zero-progress-ends-write" 2 ["size" "content" "errno"] ANY;
         "A mapping found stale before anything was written ends the write instead of being looked up again."
+    FailedWriteTruncates "A07" "failed-write-truncates-dirty-cache" 3 ["content" "disk" "invariant"] Needs { lanes: 2, ..ANY };
+        "A write that ends short truncates the cache over the rest of its mapping."
+    PunchesDirtyDelalloc "A08" "failed-write-punches-dirty-delalloc" 3 ["content" "disk" "invariant"] Needs { lanes: 2, ..ANY };
+        "A write that ends short gives up the whole rest of its reservation, dirty blocks included."
+    ReleaseScansPastEof "A10" "delalloc-release-scans-past-eof" 1 ["accounting"] Needs { flavours: &["ext4"], ..SMALL_BLOCKS };
+        "Giving up a reservation spares dirty blocks beyond the end of file, which are never written."
+    ReleaseByFolio "A11" "delalloc-release-ignores-clean-blocks-in-dirty-folio" 1 ["accounting" "errno"] SMALL_BLOCKS;
+        "Giving up a reservation spares every block of a dirty folio, the clean ones included."
+    WriteFailedBelowEof "A13" "write-failed-truncates-below-eof" 1 ["content" "disk" "invariant"] ANY;
+        "After a copy that came to nothing the cache is dropped from the position of the write on, not from the end of file."
     ShortCopyUptodate "A14" "short-copy-marks-uptodate" 1 ["content" "disk"] ANY;
         "After a short copy into a folio that was not uptodate, the whole requested range is marked uptodate and dirty."
     ZeroSkipsDirty "A18" "zero-range-skips-dirty-over-unwritten" 1 ["content" "disk"] ANY;
         "Zeroing skips holes and unwritten extents even if the cache over them is dirty."
+    ZeroTestsDirtyLate "A19" "zero-range-dirty-check-after-map" 2 ["content" "disk" "invariant"] ANY;
+        "Zeroing tests for dirty folios after it has looked the mapping up."
     ExtendExposesTail "A20" "extend-exposes-posteof-mmap-data" 1 ["content" "disk"] Needs { flavours: &["ext4"], ..SMALL_BLOCKS };
         "Raising the size does not zero the tail of the cached folio at the old end of file."
     WritebackKeepsTail "A21" "writeback-skips-eof-tail-zeroing" 1 ["content" "disk" "invariant"] Needs { flavours: &["ext4"], ..SMALL_BLOCKS };
         "Writeback of the folio at the end of file does not zero what lies beyond it."
+    EofSampledUnlocked "A22" "writeback-eof-size-sampled-unlocked" 2 ["content" "disk"] ANY;
+        "Writeback zeroes the tail by a size it loaded before it locked the folio."
     DiskSizeFromIo "A24" "setfilesize-exceeds-isize-or-shrinks" 2 ["size" "invariant" "disk"] ANY;
         "End of I/O sets the size on disk to the end of the I/O, whatever it was."
     NonWriteMovesSize "A29" "non-write-op-moves-isize" 1 ["size" "content"] ANY;
@@ -85,26 +99,90 @@ faults! {
         "Filling a folio reads mapped blocks that lie wholly beyond the end of file."
     RereadDirty "A37" "uptodate-block-reread-clobbers-dirty" 1 ["content" "disk"] SMALL_BLOCKS;
         "Filling a folio reads all its blocks, those that are uptodate included."
+    ExtendedNoMkclean "A41" "isize-extended-no-mkclean" 1 ["content" "disk" "invariant"] Needs { flavours: &["ext4"], ..SMALL_BLOCKS };
+        "Raising the size leaves the page of the old end of file writable: the next store gets no blocks."
+    DirtyBeyondEof "A43" "mkwrite-writable-pte-across-eof-large-folio" 1 ["invariant" "accounting"] SMALL_BLOCKS;
+        "Writeback leaves the dirty bits of blocks beyond the end of file set."
     WriteNewSkipsZeroing "A44" "xfs-write-past-eof-no-zeroing" 1 ["content" "disk"] Needs { flavours: &["xfs-5.8"], ..ANY };
         "A write that starts beyond the end of file does not zero what lies in between."
     SplitDropsDirty "B09" "split-drops-dirty-tail-unaccounted" 2 ["accounting"] Needs { large_folios: true, ..ANY };
         "A split that drops dirty pieces beyond the end of file clears their flag without accounting for it."
+    SplitCleansTwice "B10" "split-double-clean-accounting" 2 ["accounting"] Needs { large_folios: true, ..ANY };
+        "A split that drops dirty pieces beyond the end of file accounts for them twice."
+    SplitKeepsState "B12" "split-keeps-subfolio-state" 1 ["content" "disk" "invariant"] Needs { large_folios: true, ..SMALL_BLOCKS };
+        "A folio is split though its per-block state says more than its flags."
+    SplitIgnoresRefs "B13" "split-not-excluding-extra-refs" 3 ["content" "panic" "invariant"] Needs { large_folios: true, lanes: 2, ..ANY };
+        "A folio is split though somebody else has a reference."
+    FallbackNotRealigned "B14" "fallback-order-not-realigned" 1 ["content" "invariant" "panic" "livelock"] Needs { large_folios: true, ..ANY };
+        "A smaller folio is created at the index the larger one would have had."
+    ExistsNotRetried "B15" "eexist-not-retried" 3 ["errno" "size"] Needs { lanes: 2, ..ANY };
+        "A lane that finds the folio it wanted to create fails instead of looking it up."
     TruncateBeforeSize "C01" "truncate-before-isize" 3 ["content" "invariant" "accounting" "size" "errno"] Needs { lanes: 2, ..ANY };
         "Truncate drops the cache first and sets the size afterwards."
+    TruncateNoWait "C02" "truncate-skips-writeback-wait" 2 ["content" "disk" "size" "invariant"] ANY;
+        "Truncate removes folios that are under writeback."
+    NoSecondPass "C03" "truncate-second-pass-missing" 3 ["content" "invariant"] ANY;
+        "Truncate leaves the folios it could not lock at once."
     PunchDropsFolio "C04" "punch-drops-large-folio-outside-range" 1 ["content" "disk" "invariant" "accounting"] Needs { flavours: &["ext4"], large_folios: true, ..ANY };
         "Punch drops every folio that intersects the range."
     TruncateKeepsDirty "C06" "truncate-dirty-not-cancelled" 1 ["accounting" "invariant"] ANY;
         "Truncate removes dirty folios without cancelling their dirty state."
+    MappedPastEof "C07" "large-folio-mapped-past-eof" 1 ["size" "errno" "content" "invariant"] Needs { large_folios: true, ..ANY };
+        "A fault maps any page of a folio that begins below the end of file."
+    InvalidateNoUnmap "C08" "invalidate-without-unmap" 1 ["content" "invariant"] ANY;
+        "Invalidation for direct I/O leaves the page table entries of the folios it removes."
+    ReclaimUnderWriteback "C12" "reclaim-removes-under-writeback" 2 ["content" "invariant"] ANY;
+        "Reclaim removes folios under writeback."
+    ReleaseDirtyState "C14" "release-state-while-dirty" 2 ["disk" "content" "invariant"] SMALL_BLOCKS;
+        "Reclaim frees the per-block state of a folio before it finds that it is dirty."
+    PagesMiscounted "C17" "nrpages-miscount-multi-order" 1 ["accounting" "panic"] Needs { large_folios: true, ..ANY };
+        "Removing a folio takes one page off the count."
+    ReadUsesTruncated "D01" "read-uses-truncated-folio" 3 ["invariant" "content"] Needs { lanes: 2, ..ANY };
+        "A read that waited for a folio serves its bytes though it has left the file."
+    InvalidateBeforeConversion "D03" "dio-invalidate-before-conversion" 3 ["content"] Needs { lanes: 2, ..ANY };
+        "A direct write invalidates the cache first and converts the extents afterwards."
     DirectReadNoFlush "D07" "dio-read-without-flush" 1 ["content" "errno"] ANY;
         "A direct read does not write the cache back first."
+    DirectWriteNoFlush "D08" "dio-write-without-pre-flush" 2 ["content" "disk" "invariant"] ANY;
+        "A direct write neither writes the cache back nor removes it beforehand."
     NoSubBlockPad "D09" "dio-subblock-pad-missing" 1 ["content" "disk"] ANY;
         "A direct write of part of a new or unwritten block does not zero the rest of the block."
+    NoPadPastEof "D10" "dio-subblock-tail-past-eof" 1 ["content" "invariant"] Needs { flavours: &["xfs-5.8"], ..ANY };
+        "A direct write that ends at or beyond the end of file zeroes the rest of its block only if the block is new."
+    UnalignedShared "D11" "dio-unaligned-concurrent-zeroing" 3 ["content" "disk"] Needs { lanes: 2, ..ANY };
+        "Direct writes of parts of blocks run beside each other."
+    DirectReadPastEof "D15" "dio-read-eof" 1 ["size" "content"] ANY;
+        "A direct read reports bytes beyond the end of file."
+    StateNotInherited "D16" "subpage-uptodate-bitmap-race" 2 ["content" "disk" "invariant"] SMALL_BLOCKS;
+        "New per-block state does not inherit what the folio's flags say."
+    FirstBlockUptodate "D18" "partial-uptodate-range-math" 1 ["content" "invariant" "disk"] SMALL_BLOCKS;
+        "A range counts as uptodate if its first block is."
+    EntryDirtyLost "E01" "pte-dirty-lost-at-clean-for-io" 3 ["content" "disk" "invariant"] ANY;
+        "Writeback clears the dirty flag first and write-protects the entries afterwards, forgetting their dirty bits."
+    SyncSkipsWriteback "E05" "sync-skips-folio-under-writeback" 2 ["content" "disk"] ANY;
+        "A sync skips folios that are under writeback, even if they are dirty again."
     NoWritebackBias "E07" "writeback-clears-flag-before-all-submitted" 2 ["content" "disk" "invariant" "accounting" "panic"] SMALL_BLOCKS;
         "Writeback of a folio in several I/Os ends with the first one that has no other in flight."
     WritesCleanBlocks "E08" "writeback-writes-nonuptodate-or-clean-blocks" 1 ["content" "disk" "invariant"] SMALL_BLOCKS;
         "Writeback of a folio writes all its blocks, not only the dirty ones."
     DirtyClearOutward "E09" "ifs-dirty-clear-rounding" 1 ["content" "disk" "invariant"] Needs { flavours: &["ext4"], ..SMALL_BLOCKS };
         "Clearing part of a folio's dirty state rounds outward to whole blocks."
+    MarkOnCleanFolio "E15" "stale-dirty-tag-on-clean-folio" 2 ["invariant"] ANY;
+        "A folio that was cleaned and needed no I/O keeps its dirty mark."
+    CachedMappingUnvalidated "E18" "writeback-uses-cached-mapping-unvalidated" 3 ["content" "disk" "invariant" "accounting"] ANY;
+        "Writeback uses the mapping it looked up for an earlier folio without asking whether the extents have changed."
+    ThrottleLocked "E22" "throttle-under-lock" 2 ["deadlock"] ANY;
+        "A write waits for fewer dirty pages while it holds a folio lock."
+    FaultMapsOrphan "F01" "fault-maps-orphan" 3 ["content" "invariant"] ANY;
+        "A fault maps the folio it found though it has left the file meanwhile."
+    FaultNoSizeRecheck "F02" "fault-no-isize-recheck" 3 ["size" "content" "invariant" "errno"] Needs { lanes: 2, ..ANY };
+        "A fault compares with the size only before it locks the folio."
+    MkwriteNoCheck "F03" "mkwrite-no-truncate-check" 3 ["content" "disk" "invariant" "accounting"] ANY;
+        "The first store to a page goes to the folio the fault found though it has left the file meanwhile."
+    DirtyAfterUnlock "F04" "mkwrite-dirty-after-unlock" 3 ["content" "disk" "invariant"] ANY;
+        "The first store to a page makes the folio dirty after it has unlocked it."
+    PunchUnlocked "F05" "punch-vs-fault" 3 ["content" "invariant"] Needs { lanes: 2, ..ANY };
+        "Punch and truncate do not take invalidate_lock."
     PunchKeepsEdges "F06" "punch-partial-page-not-zeroed" 1 ["content" "disk"] ANY;
         "Punch does not zero the parts of pages and blocks at the ends of the range."
 }

@@ -37,7 +37,8 @@ pub async fn read<F: FileSystem>(fs: &F, task: &Task, range: Range<u64>, buf: &m
         task.at(Y::D4).await;
         pos = part.end;
     }
-    Ok(end - range.start)
+    let clipped = if mapping.faults.armed(Fault::DirectReadPastEof) { range.end } else { end };
+    Ok(clipped - range.start)
 }
 
 /// Writes `bytes` at `start` to the device. Cached folios of the range are written back and removed before, so
@@ -50,9 +51,12 @@ pub async fn write<F: FileSystem>(fs: &F, task: &Task, start: u64, bytes: &[u8])
     let mapping = fs.mapping();
     let range = start..start + bytes.len() as u64;
     let folios = range.start..mapping.sizes.page_up(range.end);
-    write_and_wait(fs, task, folios.clone()).await;
-    task.at(Y::D1).await;
-    mapping.invalidate(task, &folios).await?;
+    let armed = |fault| mapping.faults.armed(fault);
+    if !armed(Fault::DirectWriteNoFlush) {
+        write_and_wait(fs, task, folios.clone()).await;
+        task.at(Y::D1).await;
+        mapping.invalidate(task, &folios).await?;
+    }
     task.at(Y::I0).await;
     let mut pos = range.start;
     let mut unwritten = Vec::new();
@@ -66,7 +70,11 @@ pub async fn write<F: FileSystem>(fs: &F, task: &Task, start: u64, bytes: &[u8])
         }
         pos = part.end;
     }
+    if armed(Fault::InvalidateBeforeConversion) && mapping.invalidate(task, &folios).await.is_err() {
+        mapping.set_error();
+    }
     for part in unwritten {
+        task.at(Y::D5).await;
         fs.convert(mapping.sizes.block_down(part.start)..mapping.sizes.block_up(part.end));
     }
     task.at(Y::D5).await;
@@ -79,7 +87,7 @@ pub async fn write<F: FileSystem>(fs: &F, task: &Task, start: u64, bytes: &[u8])
         mapping.extended(task, old_size).await;
     }
     task.at(Y::D6).await;
-    if mapping.invalidate(task, &folios).await.is_err() {
+    if !armed(Fault::InvalidateBeforeConversion) && mapping.invalidate(task, &folios).await.is_err() {
         mapping.set_error();
     }
     task.at(Y::D7).await;
@@ -99,7 +107,8 @@ async fn write_part<F: FileSystem>(fs: &F, task: &Task, map: &Iomap, part: &Rang
     }
     fs.write_device(map.addr_of(part.start), bytes);
     // Beyond the end of file even a block with data has nothing that counts.
-    if (empty || part.end >= mapping.i_size()) && !armed {
+    let beyond_eof = part.end >= mapping.i_size() && !mapping.faults.armed(Fault::NoPadPastEof);
+    if (empty || beyond_eof) && !armed {
         zero_device(fs, map, tail);
     }
     task.at(Y::D4).await;

@@ -66,7 +66,13 @@ pub trait FileSystem: FileOps {
 
     /// A buffered write got as far as `written_to` with this mapping: gives back what was reserved beyond it
     /// and no dirty block covers.
-    fn end_write(&self, task: &Task, map: &Iomap, range: Range<u64>, written_to: u64) -> impl Future<Output = ()> + Send;
+    fn end_write(
+        &self,
+        task: &Task,
+        map: &Iomap,
+        range: Range<u64>,
+        written_to: u64,
+    ) -> impl Future<Output = ()> + Send;
 
     /// Whether the extents are still as they were when `map` was looked up.
     fn is_valid(&self, map: &Iomap) -> bool;
@@ -88,5 +94,4 @@ pub trait FileSystem: FileOps {
 
     /// Data up to byte `end` is on the device: raises the size on the device, never beyond the size in memory.
     fn raise_disk_size(&self, end: u64);
-
 }

@@ -91,6 +91,7 @@ async fn write_mapped<F: FileSystem>(
             return Stop::Fault;
         }
         task.at(Y::W3).await;
+        mapping.memory.throttle(task).await;
         let faults = mapping.faults;
         if faults.armed(Fault::StaleCheckBeforeLock) && !fs.is_valid(map) {
             return Stop::Stale;
@@ -145,6 +146,9 @@ async fn finish_folio<F: FileSystem>(fs: &F, task: &Task, folio: Locked, part: &
     mapping.mark_uptodate(&folio, part);
     mapping.dirty_range(&folio, &dirty);
     task.at(Y::W10).await;
+    if mapping.faults.armed(Fault::ThrottleLocked) {
+        mapping.memory.throttle(task).await;
+    }
     // The size comes after the bytes: a reader that sees it sees them.
     let old_size = mapping.i_size();
     if copied_to > old_size {
@@ -153,7 +157,7 @@ async fn finish_folio<F: FileSystem>(fs: &F, task: &Task, folio: Locked, part: &
     task.at(Y::W11).await;
     drop(folio);
     task.at(Y::W12).await;
-    if old_size < part.start {
+    if old_size < part.start && !mapping.faults.armed(Fault::ExtendedNoMkclean) {
         mapping.extended(task, old_size).await;
     }
     copied
@@ -162,7 +166,8 @@ async fn finish_folio<F: FileSystem>(fs: &F, task: &Task, folio: Locked, part: &
 /// A write that failed may have left folios beyond the end of file; those below it may be dirty and stay.
 async fn drop_beyond_eof<F: FileSystem>(fs: &F, task: &Task, part: &Range<u64>) {
     let mapping = fs.mapping();
-    let from = part.start.max(mapping.i_size());
+    let below = mapping.faults.armed(Fault::WriteFailedBelowEof);
+    let from = if below { part.start } else { part.start.max(mapping.i_size()) };
     if from < part.end {
         mapping.punch_out(task, from..mapping.sizes.page_up(part.end), Removal::Truncate).await;
     }

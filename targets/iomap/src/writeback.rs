@@ -1,9 +1,9 @@
 //! Writeback: submitting dirty folios, and what happens when the I/O is done.
 
-use crate::mapping::{FileSystem, Kind};
+use crate::mapping::{FileSystem, Iomap, Kind};
 use faults::Fault;
 use lanes::{Task, Y};
-use pagecache::{BlockState, FolioRef, Locked, Mark};
+use pagecache::{BlockState, FolioRef, Locked, Mark, Result};
 use std::ops::Range;
 
 /// A write on its way to the device: one run of blocks of one folio.
@@ -59,35 +59,39 @@ pub async fn write_range<F: FileSystem>(fs: &F, task: &Task, range: Range<u64>, 
         }
         task.at(Y::Y2).await;
     }
+    let mut cached = None;
     loop {
         let found = mapping.index().find_marked(next, end, mark).map(|entry| entry.folio.clone());
         let Some(folio) = found else { return };
         next = folio.end_index();
         let Some(folio) = mapping.reference(&folio) else { continue };
         task.at(Y::B1).await;
-        write_folio(fs, task, folio, mode).await;
+        write_folio(fs, task, folio, mode, &mut cached).await;
         task.at(if mode == Mode::Integrity { Y::Y3 } else { Y::B11 }).await;
     }
 }
 
-/// Submits one folio if it is dirty.
-pub async fn write_folio<F: FileSystem>(fs: &F, task: &Task, folio: FolioRef, mode: Mode) {
+/// Submits one folio if it is dirty. `cached` is the mapping the walk used last.
+pub async fn write_folio<F: FileSystem>(fs: &F, task: &Task, folio: FolioRef, mode: Mode, cached: &mut Option<Iomap>) {
     let mapping = fs.mapping();
+    let early_size = mapping.faults.armed(Fault::EofSampledUnlocked).then(|| mapping.i_size());
     let locked = folio.lock(task, Y::B1).await;
     task.at(Y::B2).await;
     if !locked.is_attached() || !locked.is_dirty() {
         return;
     }
     if locked.is_writeback() {
-        if mode == Mode::Background {
+        if mode == Mode::Background || mapping.faults.armed(Fault::SyncSkipsWriteback) {
             return;
         }
         // Dirty again while being written: what is on its way is the older content.
         locked.wait_writeback(task, Y::WBW).await;
     }
-    if mapping.clean_for_io(&locked) {
+    if mapping.clean_for_io(task, &locked).await {
         task.at(Y::B3).await;
-        submit_folio(fs, task, locked).await;
+        // Loaded under the folio lock, in the hold that zeroes the tail: a size raised later finds it locked.
+        let i_size = early_size.unwrap_or_else(|| mapping.i_size());
+        submit_folio(fs, task, locked, i_size, cached).await;
     }
 }
 
@@ -105,11 +109,9 @@ pub async fn wait_range<F: FileSystem>(fs: &F, task: &Task, range: Range<u64>) {
 }
 
 /// Submits the dirty blocks of a folio that was just cleaned.
-async fn submit_folio<F: FileSystem>(fs: &F, task: &Task, folio: Locked) {
+async fn submit_folio<F: FileSystem>(fs: &F, task: &Task, folio: Locked, i_size: u64, cached: &mut Option<Iomap>) {
     let mapping = fs.mapping();
     let bytes = mapping.byte_range(&folio);
-    // Loaded under the folio lock, in the hold that zeroes: a size raised later finds the folio locked.
-    let i_size = mapping.i_size();
     if bytes.start >= i_size {
         // A truncate is on its way to drop it.
         mapping.with_blocks(&folio, |state| state.clear_dirty(0..state.count));
@@ -127,7 +129,7 @@ async fn submit_folio<F: FileSystem>(fs: &F, task: &Task, folio: Locked) {
     let mut submitted = false;
     while let Some(run) = dirty_run(fs, &folio, pos..end) {
         task.at(Y::B4).await;
-        let Ok(map) = fs.map_blocks(task, run.clone()).await else {
+        let Ok(map) = blocks_for(fs, task, &run, cached).await else {
             task.at(Y::B12).await;
             mapping.set_error();
             break;
@@ -150,12 +152,29 @@ async fn submit_folio<F: FileSystem>(fs: &F, task: &Task, folio: Locked) {
         });
         task.at(Y::B7).await;
     }
-    mapping.with_blocks(&folio, |state| state.clear_dirty(0..state.count));
+    // All of them, those beyond the end of file included: a store makes the whole folio dirty.
+    let keep = mapping.faults.armed(Fault::DirtyBeyondEof);
+    let written = mapping.blocks_touched(&folio, &(bytes.start..end));
+    mapping.with_blocks(&folio, |state| state.clear_dirty(0..if keep { written.end } else { state.count }));
     let reference = folio.unlock();
     task.at(Y::B8).await;
     if drops_last(fs, &reference, submitted) {
         mapping.end_writeback(task, &reference).await;
     }
+}
+
+/// The blocks of a dirty run of a locked folio. The mapping the walk used last will do if it covers them and the
+/// extents have not changed since: they may have been removed and given to somebody else.
+async fn blocks_for<F: FileSystem>(fs: &F, task: &Task, run: &Range<u64>, cached: &mut Option<Iomap>) -> Result<Iomap> {
+    let unchecked = fs.mapping().faults.armed(Fault::CachedMappingUnvalidated);
+    if let Some(map) = cached.as_ref().filter(|map| map.range.contains(&run.start))
+        && (unchecked || fs.is_valid(map))
+    {
+        return Ok(map.clone());
+    }
+    let map = fs.map_blocks(task, run.clone()).await?;
+    *cached = Some(map.clone());
+    Ok(map)
 }
 
 /// Sets the writeback flag, with a bias on the count of I/Os, so that the first one to complete does not end the

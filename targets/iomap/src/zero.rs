@@ -22,6 +22,9 @@ pub async fn zero_range<F: FileSystem>(fs: &F, task: &Task, range: Range<u64>) -
     while pos < range.end {
         let map = fs.begin(task, pos..range.end, Purpose::Zero).await?;
         task.at(Y::Z2).await;
+        if mapping.faults.armed(Fault::ZeroTestsDirtyLate) {
+            dirty = mapping.needs_writeback(&(pos..range.end));
+        }
         if matches!(map.kind, Kind::Hole | Kind::Unwritten) {
             if dirty {
                 task.at(Y::Z3).await;

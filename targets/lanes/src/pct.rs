@@ -12,8 +12,8 @@
 //! from the end  one byte per choice
 //! ```
 //!
-//! A gap counts places, of all lanes, since the change point before: 0 to 63 one by one, up to 572 in steps of
-//! 4, up to 2,592 in steps of 32. A gap of 0 makes two actions happen at one place. The action's low three bits
+//! A gap counts places, of all lanes, since the change point before: 0 to 127 one by one, up to 365 in steps of
+//! 3, up to 1,120 in steps of 16: an operation passes some thirty places. A gap of 0 makes two actions happen at one place. The action's low three bits
 //! say what, the upper five which lane:
 //!
 //! | | |
@@ -87,9 +87,9 @@ impl Pct {
 
     fn read_gap(&mut self) {
         let gap = match self.bytes.get(self.at) {
-            Some(&byte @ 0..64) => u64::from(byte),
-            Some(&byte @ 64..192) => 64 + 4 * (u64::from(byte) - 64),
-            Some(&byte) => 576 + 32 * (u64::from(byte) - 192),
+            Some(&byte @ 0..128) => u64::from(byte),
+            Some(&byte @ 128..208) => 128 + 3 * (u64::from(byte) - 128),
+            Some(&byte) => 368 + 16 * (u64::from(byte) - 208),
             None => u64::MAX,
         };
         self.due = self.due.saturating_add(gap);

@@ -13,6 +13,7 @@ use crate::folio::{Folio, FolioRef, Locked};
 use crate::index::Mark;
 use crate::invariants::Broken;
 use crate::mapping::Mapping;
+use faults::Fault;
 use lanes::{Task, Y};
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
@@ -51,10 +52,20 @@ impl Mapping {
     ///
     /// Entries are write-protected before the flag is tested, and a store they saw is put into the flag first;
     /// so a store after this must fault, and needs the folio lock.
-    pub fn clean_for_io(&self, folio: &Locked) -> bool {
+    pub async fn clean_for_io(&self, task: &Task, folio: &Locked) -> bool {
+        if self.faults.armed(Fault::EntryDirtyLost) {
+            let was_dirty = self.clear_dirty(folio);
+            task.at(Y::B3).await;
+            self.page_table.write_protect(folio.folio());
+            return was_dirty;
+        }
         if self.page_table.write_protect(folio.folio()) {
             self.dirty_folio(folio);
         }
+        self.clear_dirty(folio)
+    }
+
+    fn clear_dirty(&self, folio: &Locked) -> bool {
         let _index = self.index();
         let was_dirty = folio.change_dirty(false);
         if was_dirty {
@@ -65,17 +76,21 @@ impl Mapping {
 
     /// The folio will not be written: drops its dirty state with its accounting.
     pub fn cancel_dirty(&self, folio: &Locked) {
-        let _index = self.index();
-        if folio.change_dirty(false) {
+        {
+            let _index = self.index();
+            if !folio.change_dirty(false) {
+                return;
+            }
             self.memory.dirty.fetch_sub(folio.pages() as i64, Relaxed);
         }
+        self.memory.throttled.wake_all();
     }
 
     /// Blocks wholly inside `range` will not be written, because the file system has freed them. The caller
     /// holds the folio lock. A block partly outside the range keeps its bytes, so it stays dirty: clearing
     /// rounds inward where setting rounds outward.
     pub fn clean_dropped_blocks(&self, folio: &Locked, range: &Range<u64>) {
-        let armed = self.faults.armed(faults::Fault::DirtyClearOutward);
+        let armed = self.faults.armed(Fault::DirtyClearOutward);
         let blocks = if armed { self.blocks_touched(folio, range) } else { self.blocks_inside(folio, range) };
         if blocks.is_empty() || !folio.is_dirty() {
             return;
@@ -118,6 +133,7 @@ impl Mapping {
         }
         task.at(Y::E5).await;
         folio.wake();
+        self.memory.throttled.wake_all();
         self.memory.evictable.raise();
         if folio.is_dirty() {
             self.memory.dirtied.raise(); // a flusher that met it under writeback has skipped it
@@ -127,11 +143,14 @@ impl Mapping {
     /// A folio that was cleaned needs no I/O after all (its blocks are holes or beyond the end of file): brings
     /// its marks in line, as the start and end of an empty writeback would.
     pub fn nothing_to_write(&self, folio: &Locked) {
-        let mut index = self.index();
-        if !folio.is_dirty() {
-            index.set_mark(folio, Mark::Dirty, false);
+        if !self.faults.armed(Fault::MarkOnCleanFolio) {
+            let mut index = self.index();
+            if !folio.is_dirty() {
+                index.set_mark(folio, Mark::Dirty, false);
+            }
+            index.set_mark(folio, Mark::ToWrite, false);
         }
-        index.set_mark(folio, Mark::ToWrite, false);
+        self.memory.throttled.wake_all();
     }
 
     /// Whether any folio that meets `range` is dirty or under writeback.

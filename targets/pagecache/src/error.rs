@@ -21,6 +21,8 @@ pub enum Error {
     TooBig,
     /// ENOSPC: the device is full.
     NoSpace,
+    /// EEXIST: another lane was faster.
+    Exists,
     /// SIGBUS: a load or store beyond the page that holds the end of the file.
     Bus,
 }
@@ -36,6 +38,7 @@ impl fmt::Display for Error {
             Error::Invalid => "EINVAL",
             Error::TooBig => "EFBIG",
             Error::NoSpace => "ENOSPC",
+            Error::Exists => "EEXIST",
             Error::Bus => "SIGBUS",
         })
     }

@@ -1,8 +1,10 @@
 //! Reading through the cache; faults, loads and stores.
 
 use crate::error::{Error, Result};
-use crate::folio::{FolioRef, Locked};
+use crate::folio::{Folio, FolioRef, Locked};
+use crate::invariants::Broken;
 use crate::mapping::Mapping;
+use faults::Fault;
 use lanes::{Task, Y};
 use std::future::Future;
 use std::ops::Range;
@@ -56,8 +58,11 @@ impl Mapping {
                 task.at(Y::R2a).await;
                 let _shared = self.invalidate_lock.read(task, Y::R2a).await;
                 let want = range.end.min(self.sizes.page_up(self.i_size())).saturating_sub(index * self.sizes.page);
-                let Some(locked) = self.create(task, index, want).await else { continue };
-                return self.fill(fs, task, locked).await;
+                match self.create(task, index, want).await {
+                    Some(locked) => return self.fill(fs, task, locked).await,
+                    None if self.faults.armed(Fault::ExistsNotRetried) => return Err(Error::Exists),
+                    None => continue, // another lane was faster
+                }
             };
             task.at(Y::R3).await;
             let part = range.start..range.end.min(self.byte_range(&folio).end);
@@ -71,17 +76,31 @@ impl Mapping {
                     // Nothing is held while waiting, and what is found afterwards may be another folio.
                     drop(shared);
                     folio.wait_unlocked(task, Y::LOCKD).await;
+                    if self.faults.armed(Fault::ReadUsesTruncated) && folio.is_uptodate() {
+                        self.expect_attached(&folio);
+                        return Ok(folio);
+                    }
                     continue;
                 }
             };
-            if !locked.is_attached() || !locked.contains(index) {
+            let gone = !locked.is_attached() || !locked.contains(index);
+            if gone && !(self.faults.armed(Fault::ReadUsesTruncated) && locked.is_uptodate()) {
                 continue;
             }
+            self.expect_attached(&locked);
             let part = range.start..range.end.min(self.byte_range(&locked).end);
             if self.is_uptodate(&locked, &part) {
                 return Ok(locked.unlock());
             }
             return self.fill(fs, task, locked).await;
+        }
+    }
+
+    /// Nothing is served from a folio that has left the file, known under its lock or after waiting for it.
+    fn expect_attached(&self, folio: &Folio) {
+        if !folio.is_attached() {
+            let message = format!("bytes are served from folio {} after it left the file", folio.index());
+            self.report(Broken::invariant(message));
         }
     }
 
@@ -135,6 +154,8 @@ impl Mapping {
 
     /// Whether `page` lies wholly beyond the end of file, where an access is a SIGBUS.
     fn is_beyond_eof(&self, page: u64) -> bool {
+        let armed = self.faults.armed(Fault::MappedPastEof);
+        let page = if armed { page >> self.sizes.max_order << self.sizes.max_order } else { page };
         page >= self.sizes.end_index(self.i_size())
     }
 
@@ -163,8 +184,12 @@ impl Mapping {
             if attempt >= PATIENT_FAULTS && access() {
                 break;
             }
-            let _reference = locked.unlock();
+            let reference = locked.unlock();
             task.at(if write { Y::M7 } else { Y::F7 }).await;
+            drop(reference);
+            if write {
+                self.memory.throttle(task).await;
+            }
         }
         Ok(())
     }
@@ -195,7 +220,8 @@ impl Mapping {
                     (locked, Some(shared))
                 }
             };
-            if !locked.is_attached() || !locked.contains(page) {
+            let gone = !locked.is_attached() || !locked.contains(page);
+            if gone && !(self.faults.armed(Fault::FaultMapsOrphan) && locked.contains(page)) {
                 task.at(Y::F9).await;
                 continue;
             }
@@ -205,7 +231,7 @@ impl Mapping {
                 self.memory.evictable.raise();
             }
             task.at(Y::F5).await;
-            if self.is_beyond_eof(page) {
+            if self.is_beyond_eof(page) && !self.faults.armed(Fault::FaultNoSizeRecheck) {
                 return Err(Error::Bus);
             }
             task.at(Y::F6).await;
@@ -224,15 +250,24 @@ impl Mapping {
         task.at(Y::M1).await;
         let locked = folio.lock(task, Y::M1).await;
         let (start, size) = (self.pos(&locked), self.i_size());
-        if !locked.is_attached() || !locked.contains(page) || start >= size {
+        let gone = !locked.is_attached() || !locked.contains(page) || start >= size;
+        let unchecked = self.faults.armed(Fault::MkwriteNoCheck);
+        if gone && !unchecked {
             return Ok(None);
         }
         task.at(Y::M2).await;
-        let len = size.min(self.byte_range(&locked).end) - start;
+        let len = size.min(self.byte_range(&locked).end).saturating_sub(start);
         fs.reserve_for_store(task, &locked, len).await?;
+        if self.faults.armed(Fault::DirtyAfterUnlock) {
+            self.page_table.install(page, locked.folio(), true);
+            let folio = locked.unlock();
+            task.at(Y::M6).await;
+            self.dirty_folio(&folio);
+            return Ok(None);
+        }
         self.dirty_folio(&locked);
         task.at(Y::M4).await;
-        if self.is_beyond_eof(page) {
+        if self.is_beyond_eof(page) && !unchecked {
             return Err(Error::Bus);
         }
         self.page_table.install(page, locked.folio(), true);

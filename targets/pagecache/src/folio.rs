@@ -34,7 +34,7 @@ pub struct Folio {
 
 impl Folio {
     /// A new folio of `1 << order` pages that is in no file yet, locked by `lane`, all zero.
-    pub(crate) fn new(index: u64, order: u8, len: usize, lane: LaneId) -> FolioRef {
+    pub(crate) fn create(index: u64, order: u8, len: usize, lane: LaneId) -> FolioRef {
         FolioRef(Arc::new(Folio {
             index,
             order: AtomicU8::new(order),
@@ -269,7 +269,7 @@ pub struct Locked {
 }
 
 impl Locked {
-    /// A folio that [`Folio::new`] made: locked already.
+    /// A folio that [`Folio::create`] made: locked already.
     pub(crate) fn created(folio: FolioRef) -> Locked {
         debug_assert!(folio.is_locked());
         Locked { folio }

@@ -39,9 +39,16 @@ impl Entry {
 pub struct Index {
     entries: BTreeMap<u64, Entry>,
     pages: u64,
+    /// Armed: every folio counts as one page when it is removed.
+    pub(crate) miscounts: bool,
 }
 
 impl Index {
+    /// An empty index.
+    pub(crate) fn new(miscounts: bool) -> Index {
+        Index { miscounts, ..Index::default() }
+    }
+
     /// The entry of the folio that contains page `index`.
     pub fn load(&self, index: u64) -> Option<&Entry> {
         let (_, entry) = self.entries.range(..=index).next_back()?;
@@ -79,7 +86,7 @@ impl Index {
     pub fn remove(&mut self, folio: &Arc<Folio>) -> bool {
         match self.entries.get(&folio.index()) {
             Some(entry) if Arc::ptr_eq(&entry.folio, folio) => {
-                self.pages -= folio.pages();
+                self.pages -= if self.miscounts { 1 } else { folio.pages() };
                 self.entries.remove(&folio.index());
                 true
             }
@@ -113,16 +120,11 @@ impl Index {
     /// if there may be more: the lock is dropped in between.
     pub fn tag(&mut self, start: u64, end: u64, from: Mark, to: Mark, most: usize) -> Option<u64> {
         let first = self.load(start).map_or(start, |entry| entry.folio.index());
-        let marked = self.entries.range_mut(first..end).filter(|(_, entry)| entry.has(from));
-        let mut tagged = 0;
-        for (_, entry) in marked {
-            if tagged == most {
-                return Some(entry.folio.index());
-            }
+        let mut marked = self.entries.range_mut(first..end).filter(|(_, entry)| entry.has(from));
+        for (_, entry) in marked.by_ref().take(most) {
             entry.marks |= to as u8;
-            tagged += 1;
         }
-        None
+        marked.next().map(|(index, _)| *index)
     }
 
     /// All entries, by index.

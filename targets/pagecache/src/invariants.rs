@@ -154,7 +154,11 @@ impl Mapping {
     fn check_state(&self, folio: &Folio) -> Result<(), String> {
         let dirty = folio.is_dirty();
         let Some(state) = *folio.blocks.lock() else {
-            return if dirty && !folio.is_uptodate() { Err("dirty as a whole but not uptodate".into()) } else { Ok(()) };
+            return if dirty && !folio.is_uptodate() {
+                Err("dirty as a whole but not uptodate".into())
+            } else {
+                Ok(())
+            };
         };
         if state.is_full() != folio.is_uptodate() {
             return Err("the uptodate flag and the blocks' bits disagree".into());

@@ -3,6 +3,7 @@
 use crate::folio::{Folio, FolioRef, Locked};
 use crate::mapping::Mapping;
 use crate::reclaim;
+use faults::Fault;
 use lanes::{Task, Y};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -65,8 +66,9 @@ impl Mapping {
         let mut order = wanted;
         let locked = loop {
             // Only the smallest order aligns the index down; the others are never larger than its alignment.
-            let first = index >> order << order;
-            let folio = Folio::new(first, order, (self.sizes.page << order) as usize, task.lane());
+            let aligned_to = if self.faults.armed(Fault::FallbackNotRealigned) { wanted } else { order };
+            let first = index >> aligned_to << aligned_to;
+            let folio = Folio::create(first, order, (self.sizes.page << order) as usize, task.lane());
             if self.add(&folio) {
                 break Locked::created(folio);
             }
@@ -84,7 +86,8 @@ impl Mapping {
     fn order_for(&self, index: u64, len: u64) -> u8 {
         let pages = (len / self.sizes.page).max(1);
         let by_len = pages.ilog2() as u8;
-        let by_index = if index == 0 { u8::MAX } else { index.trailing_zeros() as u8 };
+        let aligned = index == 0 || self.faults.armed(Fault::FallbackNotRealigned);
+        let by_index = if aligned { u8::MAX } else { index.trailing_zeros() as u8 };
         by_len.min(by_index).min(self.sizes.max_order).max(self.sizes.min_order)
     }
 

@@ -6,7 +6,7 @@ use crate::index::Index;
 use crate::invariants::Reported;
 use crate::memory::Memory;
 use crate::pagetable::PageTable;
-use faults::FaultSet;
+use faults::{Fault, FaultSet};
 use lanes::RwSem;
 use parking_lot::{Mutex, MutexGuard};
 use std::ops::Range;
@@ -85,7 +85,7 @@ impl Mapping {
     pub fn new(sizes: Sizes, memory: Arc<Memory>, faults: FaultSet) -> Mapping {
         Mapping {
             sizes,
-            index: Mutex::default(),
+            index: Mutex::new(Index::new(faults.armed(Fault::PagesMiscounted))),
             i_size: AtomicU64::new(0),
             invalidate_lock: RwSem::new("invalidate_lock"),
             memory,
@@ -156,7 +156,9 @@ impl Mapping {
             return None;
         }
         let mut blocks = folio.blocks.lock();
-        let state = blocks.get_or_insert_with(|| BlockState::new(count, folio.is_uptodate(), folio.is_dirty()));
+        let inherit = !self.faults.armed(Fault::StateNotInherited);
+        let (uptodate, dirty) = (folio.is_uptodate() && inherit, folio.is_dirty() && inherit);
+        let state = blocks.get_or_insert_with(|| BlockState::new(count, uptodate, dirty));
         Some(f(state))
     }
 
@@ -174,7 +176,10 @@ impl Mapping {
 
     /// Whether the bytes of `range` in the folio are valid.
     pub fn is_uptodate(&self, folio: &Folio, range: &Range<u64>) -> bool {
-        folio.is_uptodate()
-            || folio.blocks.lock().is_some_and(|state| state.is_uptodate(self.blocks_touched(folio, range)))
+        let mut blocks = self.blocks_touched(folio, range);
+        if self.faults.armed(Fault::FirstBlockUptodate) {
+            blocks.end = blocks.end.min(blocks.start + 1);
+        }
+        folio.is_uptodate() || folio.blocks.lock().is_some_and(|state| state.is_uptodate(blocks))
     }
 }

@@ -77,7 +77,8 @@ impl PageTable {
         if entries.is_empty() {
             return Vec::new();
         }
-        let pages: Vec<u64> = entries.range(range).filter(|(_, entry)| matches(&entry.folio)).map(|(p, _)| *p).collect();
+        let pages: Vec<u64> =
+            entries.range(range).filter(|(_, entry)| matches(&entry.folio)).map(|(p, _)| *p).collect();
         let removed: Vec<Entry> = pages.iter().filter_map(|page| entries.remove(page)).collect();
         drop(entries);
         removed.into_iter().filter(|entry| entry.dirty).map(|entry| entry.folio).collect()

@@ -2,6 +2,7 @@
 
 use crate::folio::FolioRef;
 use crate::mapping::Mapping;
+use faults::Fault;
 use lanes::{Task, Y};
 use std::ops::Range;
 
@@ -19,7 +20,11 @@ impl Mapping {
     pub fn candidates(&self, range: Range<u64>) -> Vec<FolioRef> {
         let index = self.index();
         let meets = |folio: &crate::Folio| folio.end_index() > range.start && folio.index() < range.end;
-        let clean = |folio: &crate::Folio| !folio.is_dirty() && !folio.is_writeback() && !folio.is_locked();
+        let dirty_too = self.faults.armed(Fault::ReleaseDirtyState);
+        let written_too = self.faults.armed(Fault::ReclaimUnderWriteback);
+        let clean = |folio: &crate::Folio| {
+            !folio.is_locked() && (dirty_too || !folio.is_dirty()) && (written_too || !folio.is_writeback())
+        };
         let folios = index.iter().map(|entry| &entry.folio).filter(|folio| meets(folio) && clean(folio));
         folios.filter_map(FolioRef::try_get).collect()
     }
@@ -29,7 +34,11 @@ impl Mapping {
         task.at(Y::C1).await;
         let Ok(locked) = folio.try_lock(task) else { return Evicted::No };
         task.at(Y::C2).await;
-        if !locked.is_attached() || locked.is_dirty() || locked.is_writeback() {
+        if self.faults.armed(Fault::ReleaseDirtyState) && !locked.is_writeback() {
+            *locked.blocks.lock() = None;
+        }
+        let written_too = self.faults.armed(Fault::ReclaimUnderWriteback);
+        if !locked.is_attached() || locked.is_dirty() || (locked.is_writeback() && !written_too) {
             return Evicted::No;
         }
         if self.page_table.is_mapped(&locked) {
@@ -47,7 +56,7 @@ impl Mapping {
         if !locked.freeze(pages + 1) {
             return Evicted::No;
         }
-        if locked.is_dirty() || locked.is_writeback() {
+        if locked.is_dirty() || (locked.is_writeback() && !written_too) {
             locked.unfreeze(pages + 1);
             return Evicted::No;
         }

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::folio::{Folio, FolioRef, Locked};
 use crate::mapping::Mapping;
+use faults::Fault;
 use lanes::{Task, Y};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -22,7 +23,8 @@ impl Mapping {
         {
             // Bits of single blocks cannot be divided among the pieces' flags.
             let mut blocks = folio.blocks.lock();
-            if blocks.is_some() && (folio.is_dirty() || !folio.is_uptodate()) {
+            let divided = folio.is_dirty() || !folio.is_uptodate();
+            if blocks.is_some() && divided && !self.faults.armed(Fault::SplitKeepsState) {
                 return Err(Error::Busy);
             }
             *blocks = None;
@@ -32,11 +34,15 @@ impl Mapping {
         task.at(Y::S2).await;
         let end = self.sizes.end_index(self.i_size());
         let pages = folio.pages();
-        if !folio.freeze(pages as i32 + 1) {
+        let refs = if self.faults.armed(Fault::SplitIgnoresRefs) { folio.refs() } else { pages as i32 + 1 };
+        if !folio.freeze(refs) {
             return Err(Error::Again);
         }
+        // The head's references come back only after its slots lead to the pieces: until then a lookup of any
+        // page would still find the head.
         let pieces = self.carve(task, folio, min);
         self.replace_by_pieces(folio, pages, &pieces, end);
+        folio.unfreeze(refs - (pages - folio.pages()) as i32);
         task.at(Y::S5).await;
         task.at(Y::S6).await;
         drop(pieces); // unlocks them; the dropped ones are freed
@@ -48,7 +54,7 @@ impl Mapping {
         let len = (self.sizes.page << order) as usize;
         let mut data = folio.data.write();
         let pieces = (1..data.len() / len).map(|n| {
-            let piece = Folio::new(folio.index() + ((n as u64) << order), order, len, task.lane());
+            let piece = Folio::create(folio.index() + ((n as u64) << order), order, len, task.lane());
             piece.data.write().copy_from_slice(&data[n * len..(n + 1) * len]);
             if folio.is_uptodate() {
                 piece.set_uptodate();
@@ -77,12 +83,11 @@ impl Mapping {
             } else {
                 self.memory.cached.fetch_sub(piece.pages() as i64, Relaxed);
                 // Dirty pages that leave the file undo their accounting, exactly once.
-                if piece.change_dirty(false) && !self.faults.armed(faults::Fault::SplitDropsDirty) {
-                    self.memory.dirty.fetch_sub(piece.pages() as i64, Relaxed);
+                if piece.change_dirty(false) && !self.faults.armed(Fault::SplitDropsDirty) {
+                    let times = if self.faults.armed(Fault::SplitCleansTwice) { 2 } else { 1 };
+                    self.memory.dirty.fetch_sub(times * piece.pages() as i64, Relaxed);
                 }
             }
         }
-        // The head's references come back only now: until here its slots still led to it for every page.
-        head.unfreeze(head.pages() as i32 + 1);
     }
 }

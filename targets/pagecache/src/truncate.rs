@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::folio::{FolioRef, Locked};
 use crate::invariants::Broken;
 use crate::mapping::Mapping;
+use faults::Fault;
 use lanes::{Task, Y};
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
@@ -68,12 +69,13 @@ impl Mapping {
                 }
             }
         }
-        if !same_folio && range.end != u64::MAX {
-            if let Some(folio) = self.lock_attached(task, self.sizes.index(range.end), Y::T3).await {
-                let index = folio.index();
-                if !self.remove_partial(task, folio, &range, removal).await {
-                    whole.end = whole.end.min(index);
-                }
+        let last = (!same_folio && range.end != u64::MAX).then_some(self.sizes.index(range.end));
+        if let Some(page) = last
+            && let Some(folio) = self.lock_attached(task, page, Y::T3).await
+        {
+            let index = folio.index();
+            if !self.remove_partial(task, folio, &range, removal).await {
+                whole.end = whole.end.min(index);
             }
         }
         self.second_pass(task, whole).await;
@@ -86,10 +88,10 @@ impl Mapping {
         loop {
             let folio = &index.find(from, pages.end)?.folio;
             let inside = folio.index() >= pages.start && folio.end_index() <= pages.end;
-            if inside || self.faults.armed(faults::Fault::PunchDropsFolio) {
-                if let Some(folio) = FolioRef::try_get(folio) {
-                    return Some(folio);
-                }
+            if (inside || self.faults.armed(Fault::PunchDropsFolio))
+                && let Some(folio) = FolioRef::try_get(folio)
+            {
+                return Some(folio);
             }
             from = folio.end_index();
         }
@@ -110,12 +112,17 @@ impl Mapping {
     async fn second_pass(&self, task: &Task, pages: Range<u64>) {
         let mut rest = pages.clone();
         while let Some(folio) = self.next_in(&rest) {
+            if self.faults.armed(Fault::NoSecondPass) {
+                return;
+            }
             task.at(Y::T4).await;
             let locked = folio.lock(task, Y::T4).await;
             if !locked.is_attached() {
                 continue;
             }
-            locked.wait_writeback(task, Y::WBW).await;
+            if !self.faults.armed(Fault::TruncateNoWait) {
+                locked.wait_writeback(task, Y::WBW).await;
+            }
             rest.start = locked.end_index();
             self.drop_folio(&locked);
         }
@@ -145,7 +152,7 @@ impl Mapping {
             self.drop_folio(&folio);
             return true;
         }
-        if !(removal == Removal::PunchUnflushed && self.faults.armed(faults::Fault::PunchKeepsEdges)) {
+        if !(removal == Removal::PunchUnflushed && self.faults.armed(Fault::PunchKeepsEdges)) {
             folio.data.write()[(part.start - bytes.start) as usize..(part.end - bytes.start) as usize].fill(0);
         }
         if removal == Removal::PunchUnflushed {
@@ -173,7 +180,7 @@ impl Mapping {
     /// the private state; the dirty state with its accounting; then the removal.
     pub(crate) fn drop_folio(&self, folio: &Locked) {
         self.unmap_folio(folio.folio());
-        if !self.faults.armed(faults::Fault::TruncateKeepsDirty) {
+        if !self.faults.armed(Fault::TruncateKeepsDirty) {
             self.cancel_dirty(folio);
         }
         *folio.blocks.lock() = None;
@@ -216,7 +223,9 @@ impl Mapping {
             }
             locked.wait_writeback(task, Y::WBW).await;
             rest.start = locked.end_index();
-            self.unmap_folio(locked.folio());
+            if !self.faults.armed(Fault::InvalidateNoUnmap) {
+                self.unmap_folio(locked.folio());
+            }
             if locked.is_dirty() {
                 result = Err(Error::Busy);
                 continue;
@@ -244,7 +253,7 @@ impl Mapping {
     /// folio of the old end of file, which may hold what was stored beyond it. Done before the size is raised:
     /// writeback would otherwise take the bytes for data.
     pub async fn zero_tail(&self, task: &Task, old: u64, upto: u64) {
-        if old.is_multiple_of(self.sizes.page) || self.faults.armed(faults::Fault::ExtendExposesTail) {
+        if old.is_multiple_of(self.sizes.page) || self.faults.armed(Fault::ExtendExposesTail) {
             return;
         }
         let Some(folio) = self.lock_attached(task, self.sizes.index(old), Y::W12).await else { return };

@@ -18,7 +18,7 @@ impl File {
                 pick => {
                     let chosen = &dirty[pick as usize - 1];
                     if let Some(folio) = self.mapping.reference(chosen) {
-                        write_folio(self, task, folio, Mode::Background).await;
+                        write_folio(self, task, folio, Mode::Background, &mut None).await;
                     }
                     self.mapping.memory.dirtied.raise(); // the others are still to be written
                 }

@@ -5,6 +5,7 @@ use crate::extents::{Block, Extents};
 use faults::{Fault, FaultSet};
 use iomap::{FileSystem, Iomap, Kind, Purpose, WriteIo};
 use lanes::{Event, InFlight, RwSem, Task, Y};
+use pagecache::truncate::Removal;
 use pagecache::{FileOps, Locked, Mapping, Memory, Result, Sizes};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -237,6 +238,9 @@ impl FileSystem for File {
         }
         // No fault may dirty a block between the look at the cache and the removal of its reservation.
         let _exclusive = self.mapping.invalidate_lock.write(task, Y::W15).await;
+        if self.armed(Fault::FailedWriteTruncates) {
+            self.mapping.punch_out(task, written_to..sizes.page_up(rest.end), Removal::Truncate).await;
+        }
         while !rest.is_empty() {
             task.at(Y::W16).await;
             let folio = self.mapping.lock_attached(task, sizes.index(rest.start), Y::W16).await;
@@ -246,7 +250,9 @@ impl FileSystem for File {
             };
             let part = rest.start..stop.min(rest.end);
             rest.start = part.end;
-            self.release_clean(part, folio.as_ref());
+            let clean = self.clean_blocks(part, folio);
+            task.at(Y::W16).await;
+            self.release(&clean);
         }
     }
 
@@ -261,7 +267,7 @@ impl FileSystem for File {
         if extents.get(blocks.start) == Block::Delalloc {
             self.allocate_delayed(&mut extents, blocks.clone());
         }
-        Ok(self.lookup(&extents, blocks.start, blocks.end))
+        Ok(self.lookup(&extents, blocks.start, extents.len()))
     }
 
     fn submit(&self, io: WriteIo) {
@@ -296,11 +302,8 @@ impl FileSystem for File {
 
     fn raise_disk_size(&self, end: u64) {
         let mut extents = self.extents.lock();
-        extents.disk_size = if self.armed(Fault::DiskSizeFromIo) {
-            end
-        } else {
-            extents.disk_size.max(end.min(self.mapping.i_size()))
-        };
+        extents.disk_size =
+            if self.armed(Fault::DiskSizeFromIo) { end } else { extents.disk_size.max(end.min(self.mapping.i_size())) };
     }
 }
 
@@ -328,20 +331,29 @@ impl File {
         }
     }
 
-    /// Gives up reservations of `range`, which lies in `folio` or where nothing is cached, except under dirty
-    /// blocks. Beyond the end of file dirty bits mean nothing: writeback would never come to them.
-    fn release_clean(&self, range: Range<u64>, folio: Option<&Locked>) {
-        let i_size = self.mapping.i_size();
+    /// The blocks of `range`, which lies in `folio` or where nothing is cached, that writeback will never come to:
+    /// those that are not dirty, block by block, and all beyond the end of file, where dirty bits mean nothing.
+    fn clean_blocks(&self, range: Range<u64>, folio: Option<Locked>) -> Vec<u64> {
+        let eof = if self.armed(Fault::ReleaseScansPastEof) { u64::MAX } else { self.eof_block() };
         let block = self.mapping.sizes.block;
+        let dirty = |index: u64| {
+            folio.as_ref().is_some_and(|folio| match &*folio.blocks.lock() {
+                _ if self.armed(Fault::PunchesDirtyDelalloc) => false,
+                Some(state) if !self.armed(Fault::ReleaseByFolio) => {
+                    state.is_dirty(((index * block - self.mapping.pos(folio)) / block) as u32)
+                }
+                _ => folio.is_dirty(),
+            })
+        };
+        self.blocks_of(&range).filter(|index| *index >= eof || !dirty(*index)).collect()
+    }
+
+    /// Gives up the reservation of these blocks, where there still is one.
+    fn release(&self, blocks: &[u64]) {
         let mut extents = self.extents.lock();
-        for index in self.blocks_of(&range) {
-            let pos = index * block;
-            let dirty = folio.is_some_and(|folio| match &*folio.blocks.lock() {
-                Some(state) => state.is_dirty(((pos - self.mapping.pos(folio)) / block) as u32),
-                None => folio.is_dirty(),
-            });
-            if extents.get(index) == Block::Delalloc && (pos >= i_size || !dirty) {
-                extents.set(index, Block::Hole);
+        for index in blocks {
+            if extents.get(*index) == Block::Delalloc {
+                extents.set(*index, Block::Hole);
             }
         }
     }

@@ -86,13 +86,16 @@ impl File {
     fn check_tail(&self, size: u64, extents: &crate::extents::Extents) -> Result<(), Broken> {
         let block = self.mapping.sizes.block;
         let Block::Written(at) = extents.get(size / block) else { return Ok(()) };
-        if size % block == 0 {
+        if size.is_multiple_of(block) {
             return Ok(());
         }
         let mut tail = vec![0; (block - size % block) as usize];
         self.device.read(self.device.addr(at) + size % block, &mut tail);
         match tail.iter().position(|byte| *byte != 0) {
-            Some(n) => Err(Broken::invariant(format!("byte {} beyond the end of file is not zero on the device", size + n as u64))),
+            Some(n) => Err(Broken::invariant(format!(
+                "byte {} beyond the end of file is not zero on the device",
+                size + n as u64
+            ))),
             None => Ok(()),
         }
     }

@@ -102,7 +102,9 @@ impl File {
         task.at(Y::W0).await;
         let end = pos + bytes.len() as u64;
         let block = self.mapping.sizes.block;
-        let alone = |size: u64| pos % block != 0 || end % block != 0 || end > size;
+        let whole_blocks = pos.is_multiple_of(block) && end.is_multiple_of(block);
+        let partial = !(whole_blocks || self.armed(Fault::UnalignedShared));
+        let alone = |size: u64| partial || end > size;
         let shared = match alone(self.size()) {
             true => None,
             false => Some(self.i_rwsem.read(task, Y::W0).await).filter(|_| !alone(self.size())),
@@ -135,10 +137,13 @@ impl File {
     }
 
     /// i_rwsem and invalidate_lock exclusive, no direct I/O under way: what changing blocks or the size needs.
-    async fn exclude_all<'a>(&'a self, task: &'a Task) -> (RwWrite<'a>, RwWrite<'a>) {
+    async fn exclude_all<'a>(&'a self, task: &'a Task) -> (RwWrite<'a>, Option<RwWrite<'a>>) {
         task.at(Y::W0).await;
         let rwsem = self.i_rwsem.write(task, Y::W0).await;
-        let invalidate = self.mapping.invalidate_lock.write(task, Y::P0).await;
+        let invalidate = match self.armed(Fault::PunchUnlocked) {
+            true => None,
+            false => Some(self.mapping.invalidate_lock.write(task, Y::P0).await),
+        };
         self.dio.drained(task, Y::P0, "direct I/O").await;
         (rwsem, invalidate)
     }
@@ -176,7 +181,7 @@ impl File {
         } else {
             self.mapping.set_i_size(size);
             task.at(Y::T1).await;
-            if size > old {
+            if size > old && !self.armed(Fault::ExtendedNoMkclean) {
                 self.mapping.extended(task, old).await;
             }
             self.mapping.truncate_to(task, size).await;
@@ -264,7 +269,7 @@ impl File {
         }
         task.at(Y::P4).await;
         zero_range(self, task, range.start..end).await?;
-        if end == self.size() && end % sizes.page != 0 {
+        if end == self.size() && !end.is_multiple_of(sizes.page) {
             // The rest of that page is zeroed by writing it.
             task.at(Y::P5).await;
             write_and_wait(self, task, end / sizes.page * sizes.page..u64::MAX).await;

@@ -96,7 +96,9 @@ fn a_stale_store_hits_what_the_node_has_become() {
     assert_eq!(cursor.store_stale(&mut array, Entry::Item(50)), Err(Entry::Item(50)));
 
     array.store(100, 0, Entry::Item(100));
+    cursor.seek(4);
     assert!(matches!(cursor.load_stale(&array), Raw::Empty), "in use again, at another level");
+    cursor.seek(5);
     array.erase(100);
 
     for index in 12..16 {

@@ -216,6 +216,8 @@ fn a_preallocation_is_for_one_entry_of_one_size() {
     assert!(prepared.is_for(&array));
     assert!(array.prepare_split(0, 4).is_none() && array.prepare_split(16, 0).is_none());
 
+    let other: Preallocation<Page> = Preallocation::new(2, 0, 4, 0, Entry::Value(1));
+    assert!(!array.split_unchecked(other, |_| None), "made for nodes of another size");
     let elsewhere: Preallocation<Page> = Preallocation::new(3, 21, 2, 1, Entry::Value(1));
     assert_eq!(elsewhere.pieces().collect::<Vec<_>>(), [20, 22]);
     assert!(array.split_unchecked(elsewhere, |index| Some(Entry::Value(index))), "an empty range is filled");
