@@ -147,7 +147,8 @@ impl Cursor {
     /// at another level. The first index of an entry reported is computed from the cursor's index, which then is
     /// wrong too. O(1).
     ///
-    /// For callers that model a walk which was not reset after its lock was dropped.
+    /// For callers that model a walk which was not reset after its lock was dropped. They ask before the next step,
+    /// which forgets a node that is no longer current.
     pub fn load_stale<'a, T>(&self, array: &'a XArray<T>) -> Raw<'a, T> {
         match self.remembered_slot(array) {
             Some(at) => Raw::of(&array.arena, at.node, at.offset, self.index),
