@@ -81,12 +81,29 @@ impl Model {
             OpKind::SeekData => file.seek(task, op.off, Whence::Data).await.map(Outcome::Position),
             OpKind::SeekHole => file.seek(task, op.off, Whence::Hole).await.map(Outcome::Position),
             OpKind::Stat => Ok(Outcome::Position(file.size())),
-            OpKind::SyncRange => Ok(done(file.sync_range(task, range).await)),
-            OpKind::DontNeed => Ok(done(file.dont_need(task, range).await)),
-            OpKind::Reopen => Ok(done(file.reopen(task).await)),
-            OpKind::Writeback => Ok(done(file.start_writeback(task, range).await)),
-            OpKind::EndIo => Ok(done(file.wait_writeback(task).await)),
-            OpKind::Evict => Ok(done(file.reclaim(task, range).await)),
+            OpKind::SyncRange
+            | OpKind::DontNeed
+            | OpKind::Reopen
+            | OpKind::Writeback
+            | OpKind::EndIo
+            | OpKind::Evict => {
+                self.tend(task, op).await;
+                Ok(Outcome::Done)
+            }
+        }
+    }
+
+    /// The operations that cannot fail.
+    async fn tend(&self, task: &Task, op: &Op) {
+        let (file, range) = (&self.file, op.bytes());
+        match op.kind {
+            OpKind::SyncRange => file.sync_range(task, range).await,
+            OpKind::DontNeed => file.dont_need(task, range).await,
+            OpKind::Reopen => file.reopen(task).await,
+            OpKind::Writeback => file.start_writeback(task, range).await,
+            OpKind::EndIo => file.wait_writeback(task).await,
+            OpKind::Evict => file.reclaim(task, range).await,
+            other => unreachable!("{other} can fail"),
         }
     }
 
