@@ -100,17 +100,16 @@ pub fn signature(reproducer: &Reproducer) -> String {
     format!("{fault}{} {}", reproducer.expect, lanes.join("|"))
 }
 
-/// The file's name: the fault or the class, the first operations, and a hash of the whole signature.
+/// The file's name: the fault; or the class, the first operations, and a hash of the whole signature.
 pub fn file_name(reproducer: &Reproducer) -> String {
+    if let Some(fault) = reproducer.fault {
+        return format!("{}-{}.folio", fault.info().id, fault.info().name);
+    }
     let signature = signature(reproducer);
     let hash = signature
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-    let what = match reproducer.fault {
-        Some(fault) => format!("{}-{}", fault.info().id, fault.info().name),
-        None => reproducer.expect.to_string(),
-    };
     let ops: Vec<&str> = reproducer.program.ops().take(3).map(|(_, op)| op.kind.info().name).collect();
-    let parts = if reproducer.fault.is_some() { what } else { format!("{what}-{}", ops.join("-")) };
-    format!("{parts}-{:04x}.folio", hash as u16 ^ (hash >> 16) as u16 ^ (hash >> 32) as u16 ^ (hash >> 48) as u16)
+    let hash = hash as u16 ^ (hash >> 16) as u16 ^ (hash >> 32) as u16 ^ (hash >> 48) as u16;
+    format!("{}-{}-{hash:04x}.folio", reproducer.expect, ops.join("-"))
 }

@@ -8,7 +8,7 @@ thread_local! {
     static WHERE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// From now on a panic inside [`quietly`] prints nothing. Called once, at the start of the process.
+/// From now on a panic inside `quietly` prints nothing. Called once, at the start of the process.
 pub fn install_hook() {
     let default = panic::take_hook();
     panic::set_hook(Box::new(move |info| {

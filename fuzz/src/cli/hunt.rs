@@ -1,16 +1,17 @@
 //! `hunt`: can the historical bugs be found, and how fast?
 
 use super::run::strategy;
-use super::style::{BAD, DIM, GOOD, grouped, paint, say};
+use super::style::{BAD, GOOD, HEAD, grouped, paint, say};
 use super::{Ending, Result, stop_flag, trouble};
 use clap::Args;
 use faults::{FAULTS, Fault};
 use foliofuzz::Runner;
 use foliofuzz::bytes::Strategy;
-use foliofuzz::finding::file_name;
+use foliofuzz::finding::{Finding, file_name};
 use foliofuzz::hunt::{self, Outcome};
 use foliofuzz::text::nearest;
 use oracle::TargetError;
+use serde::Serialize;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,9 +36,32 @@ pub(super) struct Hunt {
     /// How lanes are scheduled [default: mostly pct]
     #[arg(long, value_name = "NAME", value_parser = strategy)]
     strategy: Option<Strategy>,
-    /// Write the minimized reproducer of the first seed here, one for each fault
+    /// Write the smallest minimized reproducer of each fault here
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// One line of JSON for each fault
+    #[arg(long)]
+    json: bool,
+}
+
+/// One fault's line.
+#[derive(Serialize)]
+struct Line {
+    id: &'static str,
+    name: &'static str,
+    tier: u8,
+    seeds: u64,
+    found: u64,
+    /// Programs run until it was found, median and most; all that were run where it was not.
+    executions: [u64; 2],
+    seconds: [f64; 2],
+    minimize_seconds: [f64; 2],
+    /// Of the minimized reproducers, median and most.
+    ops: [usize; 2],
+    switches: [usize; 2],
+    detectors: Vec<&'static str>,
+    /// Divergences in classes that do not count for this fault.
+    others: u64,
 }
 
 pub(super) fn fault(name: &str) -> std::result::Result<Fault, String> {
@@ -54,81 +78,123 @@ impl Hunt {
         }
         let stop = stop_flag()?;
         let faults = if self.all { FAULTS.iter().map(|row| row.fault).collect() } else { self.faults.clone() };
-        say(format!(
-            "{:<4} {:<48} {:>11} {:>9} {:>4} {:>9} {:>10}  detector",
-            "id", "name", "executions", "seconds", "ops", "switches", "minimized"
-        ));
+        if !self.json {
+            say(paint(HEAD, HEADING));
+        }
         let mut missed = Vec::new();
-        for fault in &faults {
-            let outcomes = self.hunt(*fault, &stop)?;
+        for (done, fault) in faults.iter().enumerate() {
+            let outcomes = self.hunt(*fault, &stop);
             if stop.load(Ordering::Relaxed) {
-                break;
+                say_unless(self.json, paint(BAD, format!("stopped after {done} of {} faults", faults.len())));
+                return Ok(if missed.is_empty() { Ending::Agree } else { Ending::Diverged });
             }
-            if !outcomes.iter().all(|outcome| outcome.found.is_some()) {
-                missed.push(fault.info().name);
+            let line = Line::new(*fault, &outcomes);
+            if line.found < line.seeds {
+                missed.push(line.name);
             }
+            self.print(&line)?;
+            self.keep_smallest(&outcomes)?;
         }
         if missed.is_empty() {
-            say(paint(GOOD, format!("{} faults found", faults.len())));
+            say_unless(self.json, paint(GOOD, format!("{} of {} faults found", faults.len(), faults.len())));
             Ok(Ending::Agree)
         } else {
-            say(paint(
-                BAD,
-                format!("{} of {} faults not found every time: {}", missed.len(), faults.len(), missed.join(", ")),
-            ));
+            let (count, all, names) = (missed.len(), faults.len(), missed.join(", "));
+            say_unless(self.json, paint(BAD, format!("{count} of {all} faults not found every time: {names}")));
             Ok(Ending::Diverged)
         }
     }
 
-    /// Hunts one fault with every seed and prints its lines.
-    fn hunt(&self, fault: Fault, stop: &AtomicBool) -> Result<Vec<Outcome>> {
+    /// Hunts one fault with every seed.
+    fn hunt(&self, fault: Fault, stop: &AtomicBool) -> Vec<Outcome> {
         let mut runner = Runner::new();
-        let mut outcomes = Vec::new();
-        for seed in self.seed..self.seed + self.seeds {
-            let hunt = hunt::Hunt { seed, budget: self.budget, strategy: self.strategy };
-            outcomes.push(hunt.run(&mut runner, fault, stop));
-            if stop.load(Ordering::Relaxed) {
-                return Ok(outcomes);
-            }
+        let seeds = (self.seed..self.seed + self.seeds).take_while(|_| !stop.load(Ordering::Relaxed));
+        let hunt = |seed| hunt::Hunt { seed, budget: self.budget, strategy: self.strategy };
+        seeds.map(|seed| hunt(seed).run(&mut runner, fault, stop)).collect()
+    }
+
+    fn print(&self, line: &Line) -> Result<()> {
+        if self.json {
+            let json = serde_json::to_string(line).map_err(|error| trouble("the summary", error))?;
+            say(json);
+        } else {
+            say(line.text());
         }
-        print(fault, &outcomes[0]);
-        if outcomes.len() > 1 {
-            print_spread(&outcomes);
-        }
-        if let (Some(dir), Some(found)) = (&self.out, &outcomes[0].found) {
-            let write = |dir: &PathBuf| {
-                fs::create_dir_all(dir)?;
-                fs::write(dir.join(file_name(&found.reproducer)), found.reproducer.to_string())
-            };
-            write(dir).map_err(|error| trouble(dir.display(), error))?;
-        }
-        Ok(outcomes)
+        Ok(())
+    }
+
+    /// Writes the reproducer that is read fastest: few operations and switches, nothing happening unsaid.
+    fn keep_smallest(&self, outcomes: &[Outcome]) -> Result<()> {
+        let found = outcomes.iter().filter_map(|outcome| outcome.found.as_ref());
+        let cost = |found: &&Finding| {
+            let program = &found.reproducer.program;
+            let operands: u64 = program.ops().map(|(_, op)| op.off + op.len).sum();
+            // A memory limit moves the background without a word in the schedule: the longer story is clearer.
+            let hidden = program.geometry.memory_pages > 0;
+            (hidden, program.schedule.switches() + program.op_count(), program.lanes.len(), operands)
+        };
+        let (Some(dir), Some(found)) = (&self.out, found.min_by_key(cost)) else { return Ok(()) };
+        let write = || {
+            fs::create_dir_all(dir)?;
+            fs::write(dir.join(file_name(&found.reproducer)), found.reproducer.to_string())
+        };
+        write().map_err(|error| trouble(dir.display(), error))
     }
 }
 
-fn print(fault: Fault, outcome: &Outcome) {
-    let row = fault.info();
-    let executions = grouped(outcome.executions);
-    let start = format!("{:<4} {:<48} {executions:>11} {:>9.3}", row.id, row.name, outcome.seconds);
-    let others: Vec<String> = outcome.others.iter().map(|(class, count)| format!("{count} {class}")).collect();
-    match &outcome.found {
-        Some(found) => {
-            let (ops, switches) = (found.reproducer.program.op_count(), found.reproducer.program.schedule.switches());
-            let class = found.divergence.class;
-            say(format!("{start} {ops:>4} {switches:>9} {:>8.3} s  {class}", outcome.minimize_seconds));
+const HEADING: &str = "id   name                                                 tier  found  executions       most   seconds \
+                       most  ops  switches  detectors";
+
+impl Line {
+    fn new(fault: Fault, outcomes: &[Outcome]) -> Line {
+        let row = fault.info();
+        let found: Vec<&Finding> = outcomes.iter().filter_map(|outcome| outcome.found.as_ref()).collect();
+        let program = |finding: &&Finding| finding.reproducer.program.clone();
+        let mut detectors: Vec<&str> = found.iter().map(|finding| finding.divergence.class.name()).collect();
+        detectors.sort_unstable();
+        detectors.dedup();
+        Line {
+            id: row.id,
+            name: row.name,
+            tier: row.tier,
+            seeds: outcomes.len() as u64,
+            found: found.len() as u64,
+            executions: spread(outcomes.iter().map(|outcome| outcome.executions)),
+            seconds: spread(outcomes.iter().map(|outcome| outcome.seconds)),
+            minimize_seconds: spread(outcomes.iter().map(|outcome| outcome.minimize_seconds)),
+            ops: spread(found.iter().map(|finding| program(finding).op_count())),
+            switches: spread(found.iter().map(|finding| program(finding).schedule.switches())),
+            detectors,
+            others: outcomes.iter().flat_map(|outcome| outcome.others.values()).sum(),
         }
-        None => say(format!("{start} {}", paint(BAD, "not found"))),
     }
-    if !others.is_empty() {
-        say(paint(DIM, format!("     diverged otherwise: {}", others.join(", "))));
+
+    fn text(&self) -> String {
+        let Line { id, name, tier, seeds, found, executions, seconds, ops, switches, detectors, .. } = self;
+        let score = format!("{found}/{seeds}");
+        let score = format!("{score:>6}");
+        let score = if found == seeds { score } else { paint(BAD, score) };
+        let [executions, most_executions] = executions.map(grouped);
+        format!(
+            "{id:<4} {name:<53} {tier:>3} {score} {executions:>11} {most_executions:>10} {:>9.3} {:>6.1} {:>4} {:>9}  {}",
+            seconds[0],
+            seconds[1],
+            ops[0],
+            switches[0],
+            detectors.join(" ")
+        )
     }
 }
 
-fn print_spread(outcomes: &[Outcome]) {
-    let mut executions: Vec<u64> = outcomes.iter().map(|outcome| outcome.executions).collect();
-    executions.sort_unstable();
-    let found = outcomes.iter().filter(|outcome| outcome.found.is_some()).count();
-    let (median, most) = (executions[executions.len() / 2], executions[executions.len() - 1]);
-    let counts = format!("median {} executions, at most {}", grouped(median), grouped(most));
-    say(paint(DIM, format!("     {} seeds: found {found} times, {counts}", outcomes.len())));
+/// Median and largest.
+fn spread<T: PartialOrd + Copy + Default>(values: impl Iterator<Item = T>) -> [T; 2] {
+    let mut values: Vec<T> = values.collect();
+    values.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+    [values.get(values.len() / 2), values.last()].map(|value| value.copied().unwrap_or_default())
+}
+
+fn say_unless(quiet: bool, line: String) {
+    if !quiet {
+        say(line);
+    }
 }

@@ -16,11 +16,18 @@ const ROUNDS: [&[LaneId]; 6] = [
     &[LaneId::FLUSHER, LaneId::END_IO, LaneId::RECLAIM],
 ];
 
-/// What schedules are ordered by: few switches, few places, places of user lanes.
-fn rank(program: &Program) -> (usize, usize, usize) {
-    let Schedule::Anchored(anchors) = &program.schedule else { return (usize::MAX, 0, 0) };
-    let background = anchors.iter().filter(|anchor| !anchor.place.lane.is_user()).count();
-    (switch_count(program), anchors.len(), background)
+/// What schedules are ordered by: few switches, few places, places of user lanes, places that tell how far an
+/// operation has got rather than that it looks up a folio.
+fn rank(program: &Program) -> (usize, usize, usize, usize) {
+    let Schedule::Anchored(anchors) = &program.schedule else { return (usize::MAX, 0, 0, 0) };
+    let count = |matches: fn(&Anchor) -> bool| anchors.iter().filter(|anchor| matches(anchor)).count();
+    let background = count(|anchor| !anchor.place.lane.is_user());
+    (switch_count(program), anchors.len(), background, count(|anchor| is_shared(anchor.place.y)))
+}
+
+/// Whether many kinds of operation pass this place.
+fn is_shared(y: Y) -> bool {
+    y < Y::W0
 }
 
 /// The program under every simpler schedule of one anchor in a user lane.
@@ -30,9 +37,10 @@ pub(super) fn simpler(program: &Program) -> Vec<Program> {
         return Vec::new();
     }
     let mut found = Vec::new();
-    for lanes in ROUNDS.iter().filter(|lanes| (lanes.len(), 1, 0) < now) {
+    for lanes in ROUNDS {
         for (id, _) in program.ops() {
-            for y in (0..Y::COUNT).filter_map(Y::from_index) {
+            let places = (0..Y::COUNT).filter_map(Y::from_index);
+            for y in places.filter(|y| (lanes.len(), 1, 0, usize::from(is_shared(*y))) < now) {
                 for nth in 1..=2 {
                     let place = Place { lane: LaneId(id.lane), op: id.index, y, nth };
                     let anchor = Anchor { place, action: Action::Run(lanes.to_vec()) };
