@@ -15,8 +15,13 @@ pub struct Generator {
     pub strategy: Option<Strategy>,
 }
 
-/// Most operations of a fresh program. Long ones find more each, short ones run faster and shrink faster.
-const MAX_OPS: u32 = 24;
+/// Most operations of a fresh program. Long ones meet more states, in short ones a change point is more likely to
+/// fall where it matters, and they run faster.
+const LENGTHS: [u32; 4] = [12, 24, 24, 32];
+
+/// Masks for the gaps between change points. A program passes some hundred places, so most gaps must be shorter than
+/// what a byte can say, or nearly all change points would come after its end.
+const PACES: [u8; 4] = [15, 31, 63, 127];
 
 impl Generator {
     /// Replaces `bytes` by those of program `number`.
@@ -33,7 +38,8 @@ impl Generator {
         bytes.extend_from_slice(&swarm.to_le_bytes());
         let strategy = self.strategy.unwrap_or_else(|| Strategy::of_byte(shape as u8));
         schedule_bytes(&mut rng, strategy, bytes);
-        let ops = 2 + (shape >> 8) % (MAX_OPS - 1);
+        let [most, count] = [LENGTHS[(shape >> 8 & 3) as usize], shape >> 10];
+        let ops = 2 + count % (most - 1);
         extend(&mut rng, bytes, 4 * ops as usize);
     }
 }
@@ -43,9 +49,13 @@ fn schedule_bytes(rng: &mut ChaCha8Rng, strategy: Strategy, bytes: &mut Vec<u8>)
     match strategy {
         Strategy::Sequential => {}
         Strategy::Pct => {
-            let len = 16 + rng.next_u32() as u8 % 49;
+            let draw = rng.next_u32();
+            let len = 16 + draw as u8 % 65;
             bytes.push(len);
+            let from = bytes.len();
             extend(rng, bytes, len as usize);
+            let pace = PACES[(draw >> 8) as usize % PACES.len()];
+            bytes[from + 2..].iter_mut().step_by(2).for_each(|gap| *gap &= pace);
         }
         Strategy::Rare => {
             extend(rng, bytes, 8);

@@ -16,10 +16,10 @@ pub struct Program {
     pub schedule: Schedule,
 }
 
-/// Largest [`Geometry::file_limit`] of a program with pages of so many bytes: 4096 pages, and 16 MiB. File and flat
+/// Largest [`Geometry::file_limit`] of a program with pages of so many bytes: 1024 pages, and 16 MiB. File and flat
 /// file are held in memory, and the checker reads all of it.
 pub const fn max_file_limit(page: u32) -> u64 {
-    let pages = 4096 * page as u64;
+    let pages = 1024 * page as u64;
     if pages < 16 << 20 { pages } else { 16 << 20 }
 }
 
@@ -139,7 +139,7 @@ pub fn check_geometry(geometry: &Geometry, lanes: usize) -> Result<(), &'static 
     if !(1..=LaneId::MAX_USERS).contains(&lanes) {
         Err("a program has 1 to 7 lanes")
     } else if geometry.file_limit > max_file_limit(geometry.page) {
-        Err("file_limit may be at most 4096 pages and 16 MiB")
+        Err("file_limit may be at most 1024 pages and 16 MiB")
     } else if lanes == 1 && (geometry.floor, geometry.stripe) != (0, 0) {
         Err("floor and stripe are for several lanes, with one lane they are 0")
     } else if lanes > 1 && (geometry.floor == 0 || geometry.stripe == 0) {

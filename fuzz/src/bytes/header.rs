@@ -25,6 +25,9 @@ const FLAVOURS: [Flavour; 4] = [Flavour::Xfs, Flavour::Ext4, Flavour::Xfs58, Fla
 const LIMITS: [u32; 16] = [4, 8, 8, 8, 12, 12, 12, 16, 16, 16, 16, 16, 24, 24, 32, 64];
 const LANES: [usize; 16] = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 3];
 
+/// Byte 3, with several lanes: pages below the floor. Few, so that much happens around the end of the file.
+const FLOORS: [u32; 8] = [1, 1, 1, 2, 2, 3, 4, 8];
+
 /// What programs are wanted.
 #[derive(Clone, Copy, Debug)]
 pub enum Profile {
@@ -101,7 +104,7 @@ pub(super) fn decode(input: &mut Input<'_>) -> (Geometry, usize) {
 /// How lanes share the file: floor (3 bits of pages), stripe (3 bits), and where in its block the floor lies.
 fn share_out(geometry: &mut Geometry, share: u8) {
     let (page, block, sector) = (geometry.page, geometry.block, geometry.sector());
-    let floor = u64::from(page) * (1 + u64::from(share & 7));
+    let floor = u64::from(page * FLOORS[(share & 7) as usize]);
     // Lanes meet most in the page that holds the end of file, if the floor is not the end of that page.
     let odd = [0, u64::from(sector.min(page / 2)), u64::from(block.min(page) / 2), 1][(share >> 6) as usize];
     geometry.floor = floor.min(geometry.file_limit) - odd;

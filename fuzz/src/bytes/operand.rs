@@ -104,7 +104,10 @@ impl Operands {
             block: u64::from(geometry.block),
             page,
             folio,
-            window: (page * u64::from(window_pages)).max(2 * u64::from(geometry.block)).min(geometry.file_limit),
+            window: (page * u64::from(window_pages))
+                .max(2 * u64::from(geometry.block))
+                .max(geometry.floor + 2 * page)
+                .min(geometry.file_limit),
             size: geometry.floor,
             touched: std::array::from_fn(|n| n as u64 * page..(n as u64 + 1) * page),
             count: 0,
