@@ -58,7 +58,7 @@ enum Command {
     Faults,
     /// List the differences between file systems that are no findings, and why
     Known,
-    /// Measure the model's speed, and where the time goes
+    /// Measure what judging costs in directories, and the model's speed
     Bench(bench::Bench),
     /// Serve a campaign: run programs on a directory
     #[command(hide = true)]

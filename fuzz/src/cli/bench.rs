@@ -1,129 +1,112 @@
-//! `bench`: the model's speed, and where the time goes. Ratios of one run hold on any machine; the figures do not.
+//! `bench`: how fast it is, and what the time goes into. What is compared takes turns in one run, so the ratios hold
+//! on any machine; the figures do not.
+
+mod directory;
+mod mix;
+mod model;
+mod raw;
 
 use super::style::{DIM, grouped, paint, say, table};
-use super::{Ending, Result};
+use super::{Ending, Result, trouble};
 use clap::Args;
-use faults::FaultSet;
-use foliofuzz::bytes::{Profile, decode_into};
-use foliofuzz::generate::Generator;
-use foliofuzz::verdict::Answer;
-use foliofuzz::{Program, Runner};
-use lanes::Schedule;
-use oracle::{Effect, FlatFile, Outcome};
-use std::hint::black_box;
-use std::time::Instant;
+use directory::DirectorySpeed;
+use mix::Mix;
+use model::ModelSpeed;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use targets::directory::DirectoryTarget;
 
 #[derive(Args)]
 pub(super) struct Bench {
-    /// Programs in each measurement
-    #[arg(long, value_name = "N", default_value_t = 50_000)]
-    programs: u64,
+    /// Measure on the file system this directory is on; repeatable [default: /dev/shm if that is memory, else that
+    /// for temporary files]
+    #[arg(long, value_name = "DIR")]
+    dir: Vec<PathBuf>,
+    /// Leave out the model
+    #[arg(long)]
+    no_model: bool,
+    /// About how long, everything together
+    #[arg(long, value_name = "N", default_value_t = 24.0)]
+    seconds: f64,
     /// Which programs
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// One line of JSON with the same figures
+    #[arg(long)]
+    json: bool,
 }
 
-/// What one part of the work cost.
-struct Part {
-    name: &'static str,
-    nanos_per_program: f64,
+/// All that was measured.
+#[derive(Serialize)]
+struct Report {
+    model: Option<ModelSpeed>,
+    directories: Vec<DirectorySpeed>,
+    /// Of this process, all of it; none where the kernel does not tell.
+    peak_rss_bytes: Option<u64>,
 }
 
 impl Bench {
-    pub(super) fn run(self) -> Result<Ending> {
-        let mut parts = Vec::new();
-        let bytes = self.timed("generate", &mut parts, || self.generate());
-        let programs = self.timed("decode", &mut parts, || decode_all(&bytes));
-        let answers: Vec<Vec<Answer>> = programs.iter().map(record).collect();
-        self.timed("flat file", &mut parts, || judge_all(&programs, &answers));
-        let sequential: Vec<Program> =
-            programs.iter().map(|program| Program { schedule: Schedule::default(), ..program.clone() }).collect();
-        self.timed("run, sequential", &mut parts, || run_all(&sequential));
-        let ops = self.timed("run, as scheduled", &mut parts, || run_all(&programs));
-        self.print(&parts, ops);
+    pub(super) fn run(mut self) -> Result<Ending> {
+        if self.dir.is_empty() {
+            self.dir.push(default_dir());
+        }
+        let report = self.measure()?;
+        if self.json {
+            say(serde_json::to_string(&report).map_err(|error| trouble("writing JSON", error))?);
+        } else {
+            report.print();
+        }
         Ok(Ending::Agree)
     }
 
-    fn timed<R>(&self, name: &'static str, parts: &mut Vec<Part>, work: impl FnOnce() -> R) -> R {
-        let begun = Instant::now();
-        let result = black_box(work());
-        let nanos_per_program = begun.elapsed().as_nanos() as f64 / self.programs as f64;
-        parts.push(Part { name, nanos_per_program });
-        result
-    }
-
-    fn generate(&self) -> Vec<Vec<u8>> {
-        let generator = Generator { seed: self.seed, profile: Profile::ANY, strategy: None };
-        let fill = |number| {
-            let mut bytes = Vec::new();
-            generator.fill(number, &mut bytes);
-            bytes
-        };
-        (0..self.programs).map(fill).collect()
-    }
-
-    fn print(&self, parts: &[Part], ops: u64) {
-        // The last part is the whole run; the flat file is inside it, generating and decoding come before.
-        let run = parts[parts.len() - 1].nanos_per_program;
-        let whole = parts[0].nanos_per_program + parts[1].nanos_per_program + run;
-        let heading = ["part", "ns per program", "of the whole"].map(str::to_owned).to_vec();
-        let row = |part: &Part| {
-            let share = 100.0 * part.nanos_per_program / whole;
-            vec![part.name.to_owned(), format!("{:.0}", part.nanos_per_program), format!("{share:.1} %")]
-        };
-        table(&[heading].into_iter().chain(parts.iter().map(row)).collect::<Vec<_>>());
-        let per_second = 1e9 / whole;
-        let ops_each = ops as f64 / self.programs as f64;
-        say(format!(
-            "{} programs/s and {} operations/s on one core, everything included",
-            grouped(per_second as u64),
-            grouped((per_second * ops_each) as u64)
-        ));
-        say(paint(
-            DIM,
-            "flat file and sequential run are parts of the run as scheduled; the rest of it is background work and switches",
-        ));
-    }
-}
-
-fn decode_all(bytes: &[Vec<u8>]) -> Vec<Program> {
-    let decode = |bytes: &Vec<u8>| {
-        let mut program = Program::empty();
-        decode_into(bytes, &mut program);
-        program
-    };
-    bytes.iter().map(decode).collect()
-}
-
-fn run_all(programs: &[Program]) -> u64 {
-    let mut runner = Runner::new();
-    programs.iter().map(|program| runner.run(program, FaultSet::NONE).ops).sum()
-}
-
-/// The answers of a program in order of completion.
-fn record(program: &Program) -> Vec<Answer> {
-    Runner::new().record(program, FaultSet::NONE).answers
-}
-
-/// What the flat file alone costs: it judges the answers that came. What was read it is told from its own bytes,
-/// which costs a copy that reads of the model cost, too.
-fn judge_all(programs: &[Program], answers: &[Vec<Answer>]) -> u64 {
-    let mut flat = FlatFile::new(&Program::empty().geometry, 1, 256);
-    let mut buf = Vec::new();
-    let mut agreed = 0;
-    for (program, answers) in programs.iter().zip(answers) {
-        flat.reset(&program.geometry, program.lanes.len(), u64::from(program.geometry.page));
-        for Answer { id, outcome, .. } in answers {
-            let op = &program.lanes[id.lane as usize][id.index as usize];
-            if let (Effect::Read, Outcome::Bytes(count)) = (op.kind.info().effect, outcome) {
-                let content = flat.bytes();
-                let start = content.len().min(op.off as usize);
-                buf.clear();
-                buf.extend_from_slice(&content[start..content.len().min((op.off + count) as usize)]);
-                buf.resize(*count as usize, 0);
+    fn measure(&self) -> Result<Report> {
+        let measurements = usize::from(!self.no_model) + self.dir.len() * Mix::ALL.len();
+        let share = Duration::from_secs_f64(self.seconds.clamp(0.1, 1e6) / measurements as f64);
+        // The directories come first: a user's typing error is not to be told after seconds of work.
+        let mut directories = Vec::new();
+        for dir in &self.dir {
+            for mix in Mix::ALL {
+                directories.push(directory::measure(dir, mix, self.seed, share)?);
             }
-            agreed += u64::from(flat.apply(*id, op, *outcome, &buf).is_ok());
+        }
+        let model = (!self.no_model).then(|| model::measure(self.seed, share));
+        Ok(Report { model, directories, peak_rss_bytes: peak_rss() })
+    }
+}
+
+impl Report {
+    fn print(&self) {
+        directory::print(&self.directories);
+        if let Some(model) = &self.model {
+            say("");
+            model.print();
+        }
+        if let Some(bytes) = self.peak_rss_bytes {
+            say(format!("\npeak resident memory {:.1} MiB", bytes as f64 / f64::from(1 << 20)));
         }
     }
-    agreed
+}
+
+/// Memory, where there is some to be had as a file system: system calls are fastest there, so that what judging adds
+/// shows most.
+fn default_dir() -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    let is_memory = DirectoryTarget::new(memory).is_ok_and(|target| target.file_system() == "tmpfs");
+    if is_memory { memory.to_owned() } else { std::env::temp_dir() }
+}
+
+/// The most memory this process had resident at a time: proc(5), `VmHWM`.
+fn peak_rss() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix(" kB")?;
+    kib.parse().ok().map(|kib: u64| kib * 1024)
+}
+
+/// The middle one of `values`, of which there is at least one. Unlike the mean it does not care how long another
+/// process took the processor away.
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
