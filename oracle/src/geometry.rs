@@ -66,7 +66,7 @@ pub struct Geometry {
 impl Geometry {
     /// Granule of direct I/O: 512 bytes with pages of 4 KiB and up, scaled down with smaller pages.
     pub fn sector(&self) -> u32 {
-        if self.page >= 4096 { 512 } else { (self.block / 4).clamp(32, self.page) }
+        if self.page >= 4096 { 512 } else { (self.block / 4).max(32).min(self.page) }
     }
 
     /// Smallest order a folio may have, so that it holds at least one block.

@@ -1,4 +1,4 @@
-//! What the executor costs: `cargo run --release -p lanes --example cost`. Each figure is the best of several runs,
+//! What the executor costs: `cargo run --release -p lanes --example lanes_cost`. Each figure is the best of several runs,
 //! as the machine has other things to do.
 
 use lanes::anchored::record;

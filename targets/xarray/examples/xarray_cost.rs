@@ -1,7 +1,7 @@
 //! What lookups and walks cost, against the maps of the standard library. All figures are from one run, so the ratios
 //! can be compared; above 1 the array is faster.
 //!
-//! `cargo run --release -p xarray --example cost`
+//! `cargo run --release -p xarray --example xarray_cost`
 
 use std::collections::{BTreeMap, HashMap};
 use std::hint::black_box;
