@@ -202,9 +202,12 @@ impl Run {
         for row in rows.iter().filter(|row| !row.about.is_empty()) {
             say(paint(DIM, format!("{} is {}", row.name, row.about)));
         }
-        if rows.iter().all(|row| row.divergences == 0) {
+        if let Some(idle) = rows.iter().find(|row| row.programs == 0) {
+            say(paint(BAD, format!("nothing ran on {}", idle.name)));
+        } else if rows.iter().all(|row| row.divergences == 0) {
             say(paint(GOOD, "everything agreed"));
-        } else {
+        }
+        if rows.iter().any(|row| row.divergences > 0) {
             say(paint(BAD, format!("{count} new findings in {}", self.out.display())));
             findings.kept().iter().for_each(|path| say(format!("  foliofuzz show {}", path.display())));
         }
