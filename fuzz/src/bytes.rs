@@ -37,6 +37,13 @@ pub fn decode(bytes: &[u8]) -> Program {
     program
 }
 
+/// Which operations the program of these bytes was drawn from, with their shares: the swarm's weights.
+pub fn drawn(bytes: &[u8]) -> String {
+    let mut input = Input::new(bytes);
+    header::decode(&mut input);
+    Swarm::new(input.word()).describe()
+}
+
 /// As [`decode`], keeping the memory of `program`.
 pub fn decode_into(bytes: &[u8], program: &mut Program) {
     let mut input = Input::new(bytes);

@@ -1,6 +1,6 @@
 //! A campaign: fresh programs on the model and on directories, until time or patience is used up.
 
-use crate::bytes::{Profile, Strategy, decode, decode_into};
+use crate::bytes::{Profile, Strategy, decode, decode_into, drawn};
 use crate::finding::Finding;
 use crate::findings::Findings;
 use crate::generate::Generator;
@@ -156,8 +156,9 @@ impl Task<'_> {
                 let verdict = runner.run(&program, FaultSet::NONE);
                 ops += verdict.ops;
                 if let Some(divergence) = verdict.divergence {
-                    self.diverged(&divergence, || {
-                        Ok(Finding::on_model(&mut runner, &program, None, divergence.class))
+                    self.diverged(&divergence, &bytes, || {
+                        let found = Finding::on_model(&mut runner, &program, None, divergence.class);
+                        found.ok_or_else(|| undetermined(self.campaign.seed, number, &divergence))
                     })?;
                 }
             }
@@ -187,7 +188,7 @@ impl Task<'_> {
                 generator.fill(number, &mut bytes);
                 let mut program = decode(&bytes);
                 program.keep(&self.campaign.kinds);
-                self.diverged(&divergence, || shrink(&mut worker, &program, &divergence))?;
+                self.diverged(&divergence, &bytes, || shrink(&mut worker, &program, &divergence))?;
             }
             // Batches of some tenths of a second: long enough to hide the pipe, short enough to stop soon.
             let quick = begun.elapsed() < Duration::from_millis(200);
@@ -199,18 +200,28 @@ impl Task<'_> {
     fn diverged(
         &self,
         divergence: &Divergence,
-        minimize: impl FnOnce() -> Result<Option<Finding>, TargetError>,
+        bytes: &[u8],
+        minimize: impl FnOnce() -> Result<Finding, TargetError>,
     ) -> Result<(), TargetError> {
         self.progress.divergences.fetch_add(1, Relaxed);
         if !self.findings.is_worth_a_look(&self.progress.name, divergence) {
             return Ok(());
         }
-        let Some(finding) = minimize()? else { return Ok(()) };
+        let mut finding = minimize()?;
+        finding.tell(format!("Drawn from: {}", drawn(bytes)));
         if let Some(path) = self.findings.keep(&finding)? {
             (self.on_finding)(self.progress, &finding, &path);
         }
         Ok(())
     }
+}
+
+/// One program, two answers from the model: nothing else that was found can be trusted.
+fn undetermined(seed: u64, number: u64, divergence: &Divergence) -> TargetError {
+    TargetError::new(format!(
+        "program {number} of seed {seed} diverged on the model and then agreed: foliofuzz is not deterministic \
+         there, please report it with these numbers ({divergence})"
+    ))
 }
 
 /// Which file system it is, and which operations it refuses.
@@ -222,7 +233,7 @@ fn about(worker: &Worker) -> String {
 
 /// Minimizes what a directory showed. A divergence that does not come back is kept as it is: on a real kernel
 /// that happens.
-fn shrink(worker: &mut Worker, program: &Program, divergence: &Divergence) -> Result<Option<Finding>, TargetError> {
+fn shrink(worker: &mut Worker, program: &Program, divergence: &Divergence) -> Result<Finding, TargetError> {
     let replay = worker.settings().replay();
     let mut failure = None;
     let mut run = |candidate: &Program| match worker.run(candidate) {
@@ -235,5 +246,5 @@ fn shrink(worker: &mut Worker, program: &Program, divergence: &Divergence) -> Re
     let slow = matches!(divergence.class, Class::Hang | Class::Panic);
     let budget = if slow { HANG_BUDGET } else { crate::finding::BUDGET };
     let finding = Finding::on_target(program, divergence, budget, &mut run, &replay);
-    failure.map_or(Ok(Some(finding)), Err)
+    failure.map_or(Ok(finding), Err)
 }

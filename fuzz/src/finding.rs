@@ -37,6 +37,12 @@ impl Finding {
         Some(Finding::new(minimized, verdict.divergence?, fault, Some(verdict.trace), "foliofuzz replay"))
     }
 
+    /// Adds a line to the story, before the command that replays it.
+    pub fn tell(&mut self, line: String) {
+        let story = &mut self.reproducer.comment;
+        story.insert(story.len().saturating_sub(2), line);
+    }
+
     /// Minimizes a program that diverges on some other target; `run` runs a candidate there, `replay` is the
     /// command that does so with a file. If the minimized program does not show it again, the divergence stands
     /// as it was seen: not everything comes back on a real kernel.
@@ -87,7 +93,7 @@ fn story(reproducer: &Reproducer, divergence: &Divergence, replay: &str) -> Vec<
     let Divergence { class, op, detail, .. } = divergence;
     let place = op.map_or("at rest, after the last operation".to_owned(), |op| format!("at operation {op}"));
     let fault = reproducer.fault.map(|fault| format!("{}: {}", fault.info().id, fault.info().doc));
-    let detail = detail.trim_start_matches("at rest: ").lines().map(str::to_owned);
+    let detail = detail.lines().map(str::to_owned);
     let replay = ["".to_owned(), format!("Replay: {replay} {}", file_name(reproducer))];
     fault.into_iter().chain([format!("Shows: {class} {place}")]).chain(detail).chain(replay).collect()
 }
@@ -110,6 +116,6 @@ pub fn file_name(reproducer: &Reproducer) -> String {
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     let ops: Vec<&str> = reproducer.program.ops().take(3).map(|(_, op)| op.kind.info().name).collect();
-    let hash = hash as u16 ^ (hash >> 16) as u16 ^ (hash >> 32) as u16 ^ (hash >> 48) as u16;
-    format!("{}-{}-{hash:04x}.folio", reproducer.expect, ops.join("-"))
+    let hash = hash as u32 ^ (hash >> 32) as u32;
+    format!("{}-{}-{hash:08x}.folio", reproducer.expect, ops.join("-"))
 }

@@ -100,7 +100,7 @@ impl Program {
 /// Direct I/O and mapped stores exclude each other in a program with several lanes.
 ///
 /// No kernel promises coherence between direct I/O and another thread's store through a mapping of the same
-/// page: a store that slips in between the flush and the I/O makes a direct read fail with EIO (CATALOGUE D12) or
+/// page: a store that slips in between the flush and the I/O makes a direct read fail with EIO or
 /// see a block that was only just allocated, and a direct write is undone by the page's writeback. So the flat
 /// file would have no answer. Either of them beside buffered I/O has one, and with one lane so have both.
 #[derive(Clone, Copy, Debug)]

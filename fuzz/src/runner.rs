@@ -256,7 +256,7 @@ pub(crate) fn content_at_rest(outcome: Outcome, buf: &[u8]) -> Result<&[u8], Div
 
 /// An operation that cannot fail at rest did.
 pub(crate) fn refused(what: &str, outcome: Outcome) -> Divergence {
-    let detail = format!("at rest: {what} of the whole file answered {outcome}");
+    let detail = format!("{what} of the whole file answered {outcome}");
     Divergence { class: Class::Errno, op: None, offset: None, detail }
 }
 

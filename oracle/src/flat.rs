@@ -124,11 +124,8 @@ impl FlatFile {
     /// Compares a read of the whole file at rest, when no operation is running: its `size` and all its bytes.
     pub fn check_whole(&self, size: u64, content: &[u8]) -> Result<(), Divergence> {
         if size != self.size() || content.len() as u64 != size {
-            let detail = format!(
-                "at rest: the file must have {} bytes, it has {size} and {} could be read",
-                self.size(),
-                content.len()
-            );
+            let detail =
+                format!("the file must have {} bytes, it has {size} and {} could be read", self.size(), content.len());
             return Err(Divergence { class: Class::Size, op: None, offset: Some(size.min(self.size())), detail });
         }
         self.compare(None, 0..size, content)
@@ -195,7 +192,8 @@ impl FlatFile {
                 self.grow(end);
             }
             OpKind::Fallocate => self.grow(end),
-            _ => {
+            kind => {
+                debug_assert!(matches!(kind, OpKind::Write | OpKind::DirectWrite | OpKind::WriteFault), "{kind}");
                 self.grow(end);
                 self.fragile.remove(op.off..end);
                 self.fill(id, op.off..end);

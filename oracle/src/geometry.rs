@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Which file system's policies the model follows (CATALOGUE section 0, DESIGN section 3).
+/// Which file system's policies the model follows.
 ///
 /// A real mount ignores it: there the file system is what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

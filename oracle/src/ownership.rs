@@ -1,4 +1,4 @@
-//! Who may write which byte when several lanes share a file (DESIGN section 6 a).
+//! Who may write which byte when several lanes share a file.
 //!
 //! Lanes write disjoint bytes that share blocks, pages and folios, so that one flat file stays the exact
 //! answer under every interleaving. Below [`Geometry::floor`] the bytes belong to the lanes in turn, a

@@ -130,7 +130,8 @@ impl DirectoryTarget {
                 let outcome = mapped(op, self.mapping().load(op.off, room));
                 self.unless_full(op, outcome)
             }
-            _ => {
+            kind => {
+                debug_assert_eq!(kind, OpKind::DirectRead);
                 let bounce = self.scratch.first(len);
                 make_stale(bounce);
                 let direct = self.direct.as_ref().expect("direct_for has found it");
@@ -155,7 +156,10 @@ impl DirectoryTarget {
                 let direct = self.direct.as_ref().expect("direct_for has found it");
                 Outcome::Bytes(direct.pwrite(data, op.off)?)
             }
-            _ => mapped(op, self.map.as_ref().expect("start has made it").store(op.off, data)),
+            kind => {
+                debug_assert_eq!(kind, OpKind::MapWrite);
+                mapped(op, self.map.as_ref().expect("start has made it").store(op.off, data))
+            }
         };
         self.unless_full(op, outcome)
     }
@@ -181,7 +185,10 @@ impl DirectoryTarget {
             OpKind::Fallocate => Space::Allocate,
             OpKind::KeepSize => Space::AllocateKeepSize,
             OpKind::Punch => Space::Punch,
-            _ => Space::Zero,
+            kind => {
+                debug_assert_eq!(kind, OpKind::ZeroRange);
+                Space::Zero
+            }
         };
         self.preallocated |= op.kind == OpKind::KeepSize;
         self.file.fallocate(space, op.off, op.len).map(|()| Outcome::Done)
@@ -205,7 +212,8 @@ impl DirectoryTarget {
                 let from = op.off - op.off % self.page;
                 self.file.drop_cached(from, (op.off + op.len).next_multiple_of(self.page) - from)
             }
-            _ => self.reopen(),
+            OpKind::Reopen => self.reopen(),
+            kind => unreachable!("{kind} changes the file"),
         };
         done.map(|()| Outcome::Done)
     }
@@ -216,7 +224,18 @@ impl DirectoryTarget {
             OpKind::Write | OpKind::MapWrite | OpKind::DirectWrite | OpKind::WriteFault => self.write(id, op),
             OpKind::Truncate => self.file.truncate(op.off).map(|()| Outcome::Done),
             OpKind::Fallocate | OpKind::KeepSize | OpKind::Punch | OpKind::ZeroRange => self.change_space(op),
-            _ => self.neutral(op),
+            OpKind::Msync
+            | OpKind::Fsync
+            | OpKind::Fdatasync
+            | OpKind::SyncRange
+            | OpKind::DontNeed
+            | OpKind::SeekData
+            | OpKind::SeekHole
+            | OpKind::Stat
+            | OpKind::Reopen
+            | OpKind::Writeback
+            | OpKind::EndIo
+            | OpKind::Evict => self.neutral(op),
         }
     }
 }

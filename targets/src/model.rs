@@ -170,9 +170,6 @@ fn errno(error: Error) -> Errno {
         Error::BadAddress => Errno::EFAULT,
         Error::Busy => Errno::EBUSY,
         Error::Again => Errno::EAGAIN,
-        Error::Invalid => Errno::EINVAL,
-        Error::TooBig => Errno::EFBIG,
-        Error::NoSpace => Errno::ENOSPC,
         Error::Exists => Errno::EEXIST,
         Error::Bus => Errno::EFAULT,
     }

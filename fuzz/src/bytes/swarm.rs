@@ -59,6 +59,16 @@ impl Swarm {
         self.kinds[byte as usize]
     }
 
+    /// The draw for a person: every operation that is on with its share, loudest first, and how much of the file
+    /// is used.
+    pub(super) fn describe(&self) -> String {
+        let share = |kind: OpKind| 100 * self.kinds.iter().filter(|other| **other == kind).count() / self.kinds.len();
+        let mut shares: Vec<(usize, &str)> = OPS.iter().map(|row| (share(row.kind), row.name)).collect();
+        shares.sort_by(|a, b| b.cmp(a));
+        let on = shares.iter().filter(|(share, _)| *share > 0).map(|(share, name)| format!("{name} {share} %"));
+        format!("{} in the first {} pages", on.collect::<Vec<_>>().join(", "), self.window_pages)
+    }
+
     pub(super) fn window_pages(&self) -> u32 {
         self.window_pages
     }

@@ -117,7 +117,7 @@ impl Replay {
         if let Some(divergence) = &verdict.divergence {
             divergence.to_string().lines().for_each(|line| say(format!("  {line}")));
         }
-        Ok(expected)
+        Ok(expected || !same)
     }
 }
 

@@ -49,7 +49,7 @@ macro_rules! faults {
         pub enum Fault { $(#[doc = $doc] $variant,)* }
 
         /// The table of faults, indexed by `Fault as usize`, in the order of the catalogue.
-        pub static FAULTS: &[FaultInfo] = &[$(FaultInfo {
+        pub const FAULTS: &[FaultInfo] = &[$(FaultInfo {
             fault: Fault::$variant, id: $id, name: $name, tier: $tier,
             detectors: &[$($detector),*], needs: $needs, doc: $doc,
         },)*];
@@ -186,6 +186,9 @@ faults! {
     PunchKeepsEdges "F06" "punch-partial-page-not-zeroed" 1 ["content" "disk"] ANY;
         "Punch does not zero the parts of pages and blocks at the ends of the range."
 }
+
+// A set of faults is a word of bits.
+const _: () = assert!(FAULTS.len() <= 128);
 
 impl Fault {
     /// This fault's row of the table.

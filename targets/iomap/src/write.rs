@@ -42,7 +42,6 @@ pub async fn write<F: FileSystem>(fs: &F, task: &Task, start: u64, buffer: UserB
     let range = start..start + buffer.bytes.len() as u64;
     let mut pos = start;
     let mut failed = None;
-    task.at(Y::W2).await;
     while pos < range.end && failed.is_none() {
         let before = pos;
         let map = match fs.begin(task, pos..range.end, Purpose::Write).await {
@@ -90,8 +89,9 @@ async fn write_mapped<F: FileSystem>(
         if readable == 0 {
             return Stop::Fault;
         }
-        task.at(Y::W3).await;
+        task.at(Y::W2).await;
         mapping.memory.throttle(task).await;
+        task.at(Y::W3).await;
         let faults = mapping.faults;
         if faults.armed(Fault::StaleCheckBeforeLock) && !fs.is_valid(map) {
             return Stop::Stale;

@@ -6,7 +6,7 @@
 //! passes a named place, [`Task::at`]. Sections under a spinlock are plain code under a `parking_lot` mutex,
 //! which cannot be held over an await because lanes are `Send`.
 //!
-//! Under [`run`] one thread polls the lane that a [`Policy`] names, so the interleaving is an input. The same
+//! Under [`run()`] one thread polls the lane that a [`Policy`] names, so the interleaving is an input. The same
 //! futures run on OS threads with [`block_on`]; places then do nothing.
 //!
 //! | module | what it has |

@@ -15,12 +15,6 @@ pub enum Error {
     Busy,
     /// EAGAIN: try again.
     Again,
-    /// EINVAL: the arguments make no sense.
-    Invalid,
-    /// EFBIG: beyond the largest file.
-    TooBig,
-    /// ENOSPC: the device is full.
-    NoSpace,
     /// EEXIST: another lane was faster.
     Exists,
     /// SIGBUS: a load or store beyond the page that holds the end of the file.
@@ -35,9 +29,6 @@ impl fmt::Display for Error {
             Error::BadAddress => "EFAULT",
             Error::Busy => "EBUSY",
             Error::Again => "EAGAIN",
-            Error::Invalid => "EINVAL",
-            Error::TooBig => "EFBIG",
-            Error::NoSpace => "ENOSPC",
             Error::Exists => "EEXIST",
             Error::Bus => "SIGBUS",
         })

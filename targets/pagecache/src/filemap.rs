@@ -73,13 +73,20 @@ impl Mapping {
             let locked = match folio.try_lock(task) {
                 Ok(locked) => locked,
                 Err(folio) => {
-                    // Nothing is held while waiting, and what is found afterwards may be another folio.
                     drop(shared);
-                    folio.wait_unlocked(task, Y::LOCKD).await;
-                    if self.faults.armed(Fault::ReadUsesTruncated) && folio.is_uptodate() {
-                        self.expect_attached(&folio);
-                        return Ok(folio);
+                    if self.faults.armed(Fault::ReadUsesTruncated) {
+                        folio.wait_unlocked(task, Y::LOCKD).await;
+                        if folio.is_uptodate() {
+                            self.expect_attached(&folio);
+                            return Ok(folio);
+                        }
+                        continue;
                     }
+                    // Nothing is held while waiting, not even a reference, and what is found afterwards may be
+                    // another folio.
+                    let unreferenced = folio.arc().clone();
+                    drop(folio);
+                    unreferenced.wait_unlocked(task, Y::LOCKD).await;
                     continue;
                 }
             };

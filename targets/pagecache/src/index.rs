@@ -1,7 +1,8 @@
 //! The index of a file's folios, with marks: what the kernel keeps in an XArray.
 //!
 //! This one is a B-tree of first indices. It has the XArray's meaning for folios of different orders (any
-//! index inside a folio finds it; marks belong to the folio, not to the index asked for), in O(log n) a call.
+//! index inside a folio finds it; marks belong to the folio, not to the index asked for), in O(log n) a call; a search by
+//! mark looks at every entry it passes.
 
 use crate::folio::Folio;
 use std::collections::BTreeMap;

@@ -10,7 +10,7 @@
 //! | [`folio`] | a folio: flags, lock, references, bytes |
 //! | [`blocks`] | its per-block uptodate and dirty state |
 //! | [`index`] | the index of a file's folios, with marks |
-//! | [`mapping`] | a file's cache: index, size, locks, error sequence |
+//! | [`mapping`] | a file's cache: index, size, locks, error flag |
 //! | [`memory`] | the counters all mappings share, and the memory limit |
 //! | [`lookup`] | finding folios, creating them |
 //! | [`filemap`] | reading through the cache, faults, loads and stores |
@@ -31,7 +31,7 @@
 //! | page table lock | short | page table entries |
 //! | block state lock | short | per-block bits of one folio |
 //!
-//! Order, outer to inner: `invalidate_lock`, folio lock (ascending index), page table, block state, index.
+//! Order, outer to inner: `invalidate_lock`, folio lock (ascending index), page table, index, block state, bytes.
 //! Short locks are never held across an await: lanes are `Send`, so the compiler sees to it.
 //!
 //! Absent on purpose: operations, oracles, schedules, extents. What the cache needs from a file system stands in

@@ -2,6 +2,8 @@
 //! can be compared; above 1 the array is faster.
 //!
 //! `cargo run --release -p xarray --example xarray_cost`
+// A measurement has a clock, and something to compare with.
+#![allow(clippy::disallowed_types)]
 
 use std::collections::{BTreeMap, HashMap};
 use std::hint::black_box;

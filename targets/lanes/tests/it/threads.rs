@@ -1,4 +1,6 @@
 //! Sleeping: who sleeps is woken, under the executor and on OS threads.
+// These are the tests on real threads.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
 use crate::toy::{Op, Program, Random, World, play};
 use lanes::policy::policy_of;
