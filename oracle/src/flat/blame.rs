@@ -48,7 +48,7 @@ impl FlatFile {
         let at = off + run.start as u64;
         let (expected, found) = (&expected[run.clone()], &found[run.clone()]);
         let detail = format!(
-            "{what}: {} wrong byte(s) from offset {at} on: expected {}, found {}",
+            "{what}{} wrong byte(s) from offset {at} on: expected {}, found {}",
             run.len(),
             self.describe(at, expected),
             self.describe(at, found)

@@ -57,7 +57,7 @@ impl FlatFile {
             let part = (part.start - range.start) as usize..(part.end - range.start) as usize;
             let (expected, found) = (&expected[part.clone()], &found[part.clone()]);
             if expected != found {
-                let what = op.map_or("at rest".to_owned(), |(_, op)| op.to_string());
+                let what = op.map_or(String::new(), |(_, op)| format!("{op}: "));
                 return Err(self.wrong_bytes(
                     op.map(|(id, _)| id),
                     &what,
@@ -79,7 +79,7 @@ impl FlatFile {
         let stray = (from..).zip(tail).find(|(at, byte)| **byte != 0 && !self.polluted.contains(at));
         let Some((at, _)) = stray else { return Ok(()) };
         let found = &tail[(at - from) as usize..];
-        let what = format!("{op}, past the end of file at {}", self.size());
+        let what = format!("{op}, past the end of file at {}: ", self.size());
         Err(self.wrong_bytes(Some(id), &what, at, &vec![0; found.len()], found))
     }
 }

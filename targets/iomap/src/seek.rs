@@ -48,5 +48,5 @@ pub async fn seek<F: FileSystem>(fs: &F, task: &Task, from: u64, whence: Whence)
 fn is_cached<F: FileSystem>(fs: &F, range: std::ops::Range<u64>) -> bool {
     let mapping = fs.mapping();
     let index = mapping.index();
-    index.load(mapping.sizes.index(range.start)).is_some_and(|entry| mapping.is_uptodate(&entry.folio, &range))
+    index.load(mapping.sizes.index(range.start)).is_some_and(|entry| mapping.is_uptodate(entry.folio, &range))
 }

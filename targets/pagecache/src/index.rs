@@ -1,139 +1,157 @@
-//! The index of a file's folios, with marks: what the kernel keeps in an XArray.
+//! The index of a file's folios, with marks: an XArray, in the page cache's words.
 //!
-//! This one is a B-tree of first indices. It has the XArray's meaning for folios of different orders (any
-//! index inside a folio finds it; marks belong to the folio, not to the index asked for), in O(log n) a call; a search by
-//! mark looks at every entry it passes.
+//! A folio of order k is one entry over 2^k indices; any of them finds it, and its marks belong to the entry. Costs
+//! are those of [`xarray`]: O(height) for a lookup, a change, and each entry of a walk.
 
 use crate::folio::Folio;
-use std::collections::BTreeMap;
 use std::sync::Arc;
+use xarray::{Entry, Found, Preallocation, XArray};
+
+/// Indices one node of the tree covers, as a power of two. Small, because the files of a model are: with it folios
+/// of the usual orders stand in more than one level.
+const CHUNK_SHIFT: u8 = 3;
 
 /// A mark on a folio's entry, by which it is found without looking at every folio.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Mark {
     /// Has to be written some time.
-    Dirty = 1 << 0,
+    Dirty,
     /// Is being written.
-    Writeback = 1 << 1,
+    Writeback,
     /// Has to be written by the sync that set the mark.
-    ToWrite = 1 << 2,
+    ToWrite,
 }
 
-/// One folio's entry.
-#[derive(Debug)]
-pub struct Entry {
-    /// The folio.
-    pub folio: Arc<Folio>,
-    marks: u8,
-}
-
-impl Entry {
-    /// Whether the entry carries `mark`.
-    pub fn has(&self, mark: Mark) -> bool {
-        self.marks & mark as u8 != 0
+impl Mark {
+    fn raw(self) -> xarray::Mark {
+        match self {
+            Mark::Dirty => xarray::Mark::M0,
+            Mark::Writeback => xarray::Mark::M1,
+            Mark::ToWrite => xarray::Mark::M2,
+        }
     }
 }
 
-/// Folios by the index of their first page. Entries never overlap.
-#[derive(Debug, Default)]
+/// A folio found in the index.
+pub struct Slot<'a> {
+    /// The folio.
+    pub folio: &'a Arc<Folio>,
+    found: Found<'a, Arc<Folio>>,
+}
+
+impl Slot<'_> {
+    fn of<'a>(found: Found<'a, Arc<Folio>>) -> Option<Slot<'a>> {
+        Some(Slot { folio: found.item()?, found })
+    }
+
+    /// Whether the entry carries `mark`.
+    pub fn has(&self, mark: Mark) -> bool {
+        self.found.has(mark.raw())
+    }
+
+    /// The indices the entry covers, which are the folio's unless the index is broken.
+    pub fn range(&self) -> std::ops::Range<u64> {
+        self.found.index..self.found.end()
+    }
+}
+
+/// What splitting a folio's entry needs, made before the lock is taken for it.
+pub struct PreparedSplit(Preallocation<Arc<Folio>>);
+
+/// Folios by index. Entries never overlap.
+#[derive(Debug)]
 pub struct Index {
-    entries: BTreeMap<u64, Entry>,
+    array: XArray<Arc<Folio>>,
+    /// Pages of all folios: counted apart from the entries, as the kernel does.
     pages: u64,
     /// Armed: every folio counts as one page when it is removed.
-    pub(crate) miscounts: bool,
+    miscounts: bool,
 }
 
 impl Index {
     /// An empty index.
     pub(crate) fn new(miscounts: bool) -> Index {
-        Index { miscounts, ..Index::default() }
+        Index { array: XArray::new(CHUNK_SHIFT), pages: 0, miscounts }
     }
 
-    /// The entry of the folio that contains page `index`.
-    pub fn load(&self, index: u64) -> Option<&Entry> {
-        let (_, entry) = self.entries.range(..=index).next_back()?;
-        entry.folio.contains(index).then_some(entry)
+    /// The folio that contains page `index`.
+    pub fn load(&self, index: u64) -> Option<Slot<'_>> {
+        Slot::of(self.array.load(index)?)
     }
 
-    /// The first entry that ends after page `from` and begins before page `end`.
-    pub fn find(&self, from: u64, end: u64) -> Option<&Entry> {
-        if from >= end {
-            return None;
-        }
-        self.load(from).or_else(|| self.entries.range(from..end).next().map(|(_, entry)| entry))
+    /// The first folio that ends after page `from` and begins before page `end`.
+    pub fn find(&self, from: u64, end: u64) -> Option<Slot<'_>> {
+        Slot::of(self.array.find(from, end.min(XArray::<Arc<Folio>>::END))?)
     }
 
-    /// As [`Index::find`], for entries with `mark`. A search that starts inside a folio finds that folio.
-    pub fn find_marked(&self, from: u64, end: u64, mark: Mark) -> Option<&Entry> {
-        if from >= end {
-            return None;
-        }
-        let first = self.load(from).filter(|entry| entry.has(mark));
-        first.or_else(|| self.entries.range(from..end).map(|(_, entry)| entry).find(|entry| entry.has(mark)))
+    /// As [`Index::find`], for folios with `mark`. A search that starts inside a folio finds that folio.
+    pub fn find_marked(&self, from: u64, end: u64, mark: Mark) -> Option<Slot<'_>> {
+        Slot::of(self.array.find_marked(from, end.min(XArray::<Arc<Folio>>::END), mark.raw())?)
     }
 
-    /// Puts the folio's entry in, without marks. False, and nothing changed, if its range is not free.
+    /// Puts the folio in, without marks. False, and nothing changed, if its range is not free.
     pub fn insert(&mut self, folio: Arc<Folio>) -> bool {
-        if self.find(folio.index(), folio.end_index()).is_some() {
+        let (index, order) = (folio.index(), folio.order());
+        if self.array.find_conflict(index, order).next().is_some() {
             return false;
         }
         self.pages += folio.pages();
-        self.entries.insert(folio.index(), Entry { folio, marks: 0 });
+        self.array.store(index, order, Entry::Item(folio));
         true
     }
 
-    /// Takes the entry of exactly this folio out.
+    /// Takes exactly this folio out.
     pub fn remove(&mut self, folio: &Arc<Folio>) -> bool {
-        match self.entries.get(&folio.index()) {
-            Some(entry) if Arc::ptr_eq(&entry.folio, folio) => {
-                self.pages -= if self.miscounts { 1 } else { folio.pages() };
-                self.entries.remove(&folio.index());
-                true
-            }
-            _ => false,
+        if !self.load(folio.index()).is_some_and(|slot| Arc::ptr_eq(slot.folio, folio)) {
+            return false;
         }
+        self.pages -= if self.miscounts { 1 } else { folio.pages() };
+        self.array.erase(folio.index());
+        true
     }
 
-    /// Replaces a folio's entry by entries of `pieces`, which cover a leading part of its range and inherit
-    /// its marks. `pages` is how many pages the folio had.
-    pub(crate) fn replace(&mut self, index: u64, pages: u64, pieces: &[Arc<Folio>]) {
-        let Some(old) = self.entries.remove(&index) else { return };
-        self.pages -= pages;
-        for piece in pieces {
-            self.pages += piece.pages();
-            self.entries.insert(piece.index(), Entry { folio: piece.clone(), marks: old.marks });
+    /// First phase of a split, which allocates; the lock may be dropped afterwards.
+    pub(crate) fn prepare_split(&self, folio: &Folio, order: u8) -> Option<PreparedSplit> {
+        self.array.prepare_split(folio.index(), order).map(PreparedSplit)
+    }
+
+    /// Whether the index still has what the split was prepared for.
+    pub(crate) fn can_split(&self, prepared: &PreparedSplit) -> bool {
+        prepared.0.is_for(&self.array)
+    }
+
+    /// Replaces a folio's entry by those of `pieces`, in order, which inherit its marks; behind the last piece its
+    /// range is left empty. `pages` is how many pages the folio had. False if [`Index::can_split`] is.
+    pub(crate) fn split(&mut self, prepared: PreparedSplit, pages: u64, pieces: &[Arc<Folio>]) -> bool {
+        let mut next = pieces.iter();
+        let done = self.array.split(prepared.0, |_| next.next().cloned().map(Entry::Item)).is_ok();
+        if done {
+            self.pages = self.pages - pages + pieces.iter().map(|piece| piece.pages()).sum::<u64>();
         }
+        done
     }
 
     /// Sets or clears a mark of the folio's entry.
     pub fn set_mark(&mut self, folio: &Folio, mark: Mark, on: bool) {
-        if let Some(entry) = self.entries.get_mut(&folio.index()) {
-            if on {
-                entry.marks |= mark as u8;
-            } else {
-                entry.marks &= !(mark as u8);
-            }
+        if on {
+            self.array.set_mark(folio.index(), mark.raw());
+        } else {
+            self.array.clear_mark(folio.index(), mark.raw());
         }
     }
 
     /// Sets `to` on entries that have `from` and meet pages `start..end`, at most `most` of them. Where to go on,
     /// if there may be more: the lock is dropped in between.
     pub fn tag(&mut self, start: u64, end: u64, from: Mark, to: Mark, most: usize) -> Option<u64> {
-        let first = self.load(start).map_or(start, |entry| entry.folio.index());
-        let mut marked = self.entries.range_mut(first..end).filter(|(_, entry)| entry.has(from));
-        for (_, entry) in marked.by_ref().take(most) {
-            entry.marks |= to as u8;
-        }
-        marked.next().map(|(index, _)| *index)
+        self.array.tag(start, end.min(XArray::<Arc<Folio>>::END), from.raw(), to.raw(), most)
     }
 
-    /// All entries, by index.
-    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values()
+    /// All folios, by index.
+    pub fn iter(&self) -> impl Iterator<Item = Slot<'_>> {
+        self.array.iter().filter_map(Slot::of)
     }
 
-    /// How many pages the entries have.
+    /// How many pages the folios have.
     pub fn pages(&self) -> u64 {
         self.pages
     }

@@ -1,7 +1,7 @@
 //! What must hold, checked.
 
 use crate::folio::Folio;
-use crate::index::{Entry, Mark};
+use crate::index::{Mark, Slot};
 use crate::mapping::Mapping;
 use lanes::LaneId;
 use parking_lot::Mutex;
@@ -51,7 +51,7 @@ impl Mapping {
     /// is not zero.
     pub fn expect_zeros(&self, range: Range<u64>) {
         let index = self.index();
-        for folio in index.iter().map(|entry| &entry.folio) {
+        for folio in index.iter().map(|slot| slot.folio) {
             let bytes = self.byte_range(folio);
             let part = range.start.max(bytes.start)..range.end.min(bytes.end);
             if part.is_empty() || !self.is_uptodate(folio, &part) {
@@ -83,14 +83,18 @@ impl Mapping {
         let index = self.index();
         let mut pages = 0;
         let mut end = 0;
-        for entry in index.iter() {
-            let folio = &entry.folio;
+        for slot in index.iter() {
+            let folio = slot.folio;
             if folio.index() < end {
                 return Err(Broken::invariant(format!("folio {} overlaps the one before it", folio.index())));
             }
+            if slot.range() != (folio.index()..folio.end_index()) {
+                let (range, at) = (slot.range(), folio.index());
+                return Err(Broken::invariant(format!("the index has folio {at} at {range:?}")));
+            }
             end = folio.end_index();
             pages += folio.pages();
-            self.check_folio(entry)?;
+            self.check_folio(&slot)?;
         }
         if pages != index.pages() {
             return Err(Broken::accounting(format!("the file counts {} cached pages and has {pages}", index.pages())));
@@ -122,8 +126,8 @@ impl Mapping {
         }
     }
 
-    fn check_folio(&self, entry: &Entry) -> Result<(), Broken> {
-        let folio = &*entry.folio;
+    fn check_folio(&self, slot: &Slot<'_>) -> Result<(), Broken> {
+        let folio = &**slot.folio;
         let at = folio.index();
         let fail = |what: String| Err(Broken::invariant(format!("folio {at}: {what}")));
         if !folio.is_attached() {
@@ -137,14 +141,14 @@ impl Mapping {
         }
         if !folio.is_locked() {
             self.check_state(folio).or_else(&fail)?;
-            if folio.is_dirty() && !entry.has(Mark::Dirty) {
+            if folio.is_dirty() && !slot.has(Mark::Dirty) {
                 return fail("dirty without the mark: no writeback will find it".into());
             }
-            if entry.has(Mark::Dirty) && !folio.is_dirty() {
+            if slot.has(Mark::Dirty) && !folio.is_dirty() {
                 return fail("marked dirty without being dirty".into());
             }
         }
-        if folio.is_writeback() != entry.has(Mark::Writeback) {
+        if folio.is_writeback() != slot.has(Mark::Writeback) {
             return fail("writeback flag and mark disagree".into());
         }
         Ok(())
@@ -183,7 +187,7 @@ impl Mapping {
         self.locks_are_free()?;
         let index = self.index();
         let (mut cached, mut dirty, mut writeback) = (0, 0, 0);
-        for folio in index.iter().map(|entry| &entry.folio) {
+        for folio in index.iter().map(|slot| slot.folio) {
             let pages = folio.pages() as i64;
             cached += pages;
             dirty += if folio.is_dirty() { pages } else { 0 };

@@ -56,7 +56,7 @@ pub use blocks::BlockState;
 pub use error::{Error, Result};
 pub use filemap::FileOps;
 pub use folio::{Folio, FolioRef, Locked};
-pub use index::{Index, Mark};
+pub use index::{Index, Mark, Slot};
 pub use invariants::Broken;
 pub use mapping::{Mapping, Sizes};
 pub use memory::Memory;

@@ -19,7 +19,7 @@ impl Mapping {
             task.at(Y::LK1).await;
             if let Some(folio) = FolioRef::try_get(&slot) {
                 task.at(Y::LK2).await;
-                if self.index().load(index).is_some_and(|entry| Arc::ptr_eq(&entry.folio, &slot)) {
+                if self.index().load(index).is_some_and(|entry| Arc::ptr_eq(entry.folio, &slot)) {
                     return Some(folio);
                 }
             }
@@ -30,7 +30,7 @@ impl Mapping {
     /// The folio that contains page `index`, referenced, without a place to switch lanes: for walks that test
     /// it under its lock anyway.
     pub(crate) fn peek(&self, index: u64) -> Option<FolioRef> {
-        self.index().load(index).and_then(|entry| FolioRef::try_get(&entry.folio))
+        self.index().load(index).and_then(|entry| FolioRef::try_get(entry.folio))
     }
 
     /// A reference to a folio found in the index, unless it is being removed or split at this moment.

@@ -25,7 +25,7 @@ impl Mapping {
         let clean = |folio: &crate::Folio| {
             !folio.is_locked() && (dirty_too || !folio.is_dirty()) && (written_too || !folio.is_writeback())
         };
-        let folios = index.iter().map(|entry| &entry.folio).filter(|folio| meets(folio) && clean(folio));
+        let folios = index.iter().map(|slot| slot.folio).filter(|folio| meets(folio) && clean(folio));
         folios.filter_map(FolioRef::try_get).collect()
     }
 

@@ -2,6 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::folio::{Folio, FolioRef, Locked};
+use crate::index::PreparedSplit;
+use crate::invariants::Broken;
 use crate::mapping::Mapping;
 use faults::Fault;
 use lanes::{Task, Y};
@@ -29,19 +31,21 @@ impl Mapping {
             }
             *blocks = None;
         }
+        // Allocated before the lock is taken for the split; what it is for is compared under that lock.
+        let Some(prepared) = self.index().prepare_split(folio, min) else { return Err(Error::Busy) };
         task.at(Y::S1).await;
         self.unmap_folio(folio.folio());
         task.at(Y::S2).await;
         let end = self.sizes.end_index(self.i_size());
         let pages = folio.pages();
         let refs = if self.faults.armed(Fault::SplitIgnoresRefs) { folio.refs() } else { pages as i32 + 1 };
-        if !folio.freeze(refs) {
+        if !self.index().can_split(&prepared) || !folio.freeze(refs) {
             return Err(Error::Again);
         }
         // The head's references come back only after its slots lead to the pieces: until then a lookup of any
         // page would still find the head.
         let pieces = self.carve(task, folio, min);
-        self.replace_by_pieces(folio, pages, &pieces, end);
+        self.replace_by_pieces(folio, prepared, pages, &pieces, end);
         folio.unfreeze(refs - (pages - folio.pages()) as i32);
         task.at(Y::S5).await;
         task.at(Y::S6).await;
@@ -69,13 +73,16 @@ impl Mapping {
         pieces
     }
 
-    fn replace_by_pieces(&self, head: &Locked, pages: u64, pieces: &[Locked], end: u64) {
+    fn replace_by_pieces(&self, head: &Locked, prepared: PreparedSplit, pages: u64, pieces: &[Locked], end: u64) {
         let mut index = self.index();
         let kept: Vec<Arc<Folio>> = std::iter::once(head.folio())
             .chain(pieces.iter().map(Locked::folio).filter(|piece| piece.index() < end))
             .map(|piece| FolioRef::arc(piece).clone())
             .collect();
-        index.replace(head.index(), pages, &kept);
+        if !index.split(prepared, pages, &kept) {
+            let at = head.index();
+            self.report(Broken::invariant(format!("folio {at} was split, and the index has something else there")));
+        }
         for piece in pieces {
             if piece.index() < end {
                 piece.add_refs(piece.pages() as i32);

@@ -214,7 +214,7 @@ impl Mapping {
         let mut rest = self.sizes.index(range.start)..self.sizes.end_index(range.end);
         let mut result = Ok(());
         loop {
-            let found = self.index().find(rest.start, rest.end).and_then(|entry| FolioRef::try_get(&entry.folio));
+            let found = self.index().find(rest.start, rest.end).and_then(|entry| FolioRef::try_get(entry.folio));
             let Some(folio) = found else { return result };
             task.at(Y::I1).await;
             let locked = folio.lock(task, Y::I2).await;

@@ -24,7 +24,7 @@ impl File {
         }
         let index = self.mapping.index();
         let extents = self.extents.lock();
-        for folio in index.iter().map(|entry| &entry.folio).filter(|folio| folio.is_dirty() && !folio.is_locked()) {
+        for folio in index.iter().map(|slot| slot.folio).filter(|folio| folio.is_dirty() && !folio.is_locked()) {
             let block = self.mapping.sizes.block;
             let first = self.mapping.pos(folio) / block;
             let state = *folio.blocks.lock();
