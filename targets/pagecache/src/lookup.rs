@@ -1,6 +1,7 @@
 //! Finding folios, and creating them.
 
 use crate::folio::{Folio, FolioRef, Locked};
+use crate::index::{Index, Slot};
 use crate::mapping::Mapping;
 use crate::reclaim;
 use faults::Fault;
@@ -27,10 +28,23 @@ impl Mapping {
         }
     }
 
-    /// The folio that contains page `index`, referenced, without a place to switch lanes: for walks that test
-    /// it under its lock anyway.
-    pub(crate) fn peek(&self, index: u64) -> Option<FolioRef> {
-        self.index().load(index).and_then(|entry| FolioRef::try_get(entry.folio))
+    /// The folio that `find` finds in the index, referenced, without a place to switch lanes: for walks that test it
+    /// under its lock anyway.
+    ///
+    /// A folio whose references are frozen is being removed or split, or will turn out to be in use and stay: it may
+    /// not be passed over. Frozen sections are short and do not sleep, so this looks again until it is over.
+    pub(crate) fn peek(&self, find: impl Fn(&Index) -> Option<Slot<'_>>) -> Option<FolioRef> {
+        loop {
+            match find(&self.index()) {
+                None => return None,
+                Some(slot) => {
+                    if let Some(folio) = FolioRef::try_get(slot.folio) {
+                        return Some(folio);
+                    }
+                }
+            }
+            std::hint::spin_loop();
+        }
     }
 
     /// A reference to a folio found in the index, unless it is being removed or split at this moment.

@@ -1,7 +1,7 @@
 //! Removing ranges from the cache: truncate, punch, invalidation for direct I/O.
 
 use crate::error::{Error, Result};
-use crate::folio::{FolioRef, Locked};
+use crate::folio::{Folio, FolioRef, Locked};
 use crate::invariants::Broken;
 use crate::mapping::Mapping;
 use faults::Fault;
@@ -83,18 +83,15 @@ impl Mapping {
 
     /// The first folio that meets `pages`, if it qualifies for removal in this walk.
     fn next_in(&self, pages: &Range<u64>) -> Option<FolioRef> {
-        let index = self.index();
-        let mut from = pages.start;
-        loop {
-            let folio = &index.find(from, pages.end)?.folio;
-            let inside = folio.index() >= pages.start && folio.end_index() <= pages.end;
-            if (inside || self.faults.armed(Fault::PunchDropsFolio))
-                && let Some(folio) = FolioRef::try_get(folio)
-            {
-                return Some(folio);
+        let any = self.faults.armed(Fault::PunchDropsFolio);
+        let qualifies = |folio: &Folio| any || (folio.index() >= pages.start && folio.end_index() <= pages.end);
+        self.peek(|index| {
+            let mut slot = index.find(pages.start, pages.end)?;
+            while !qualifies(slot.folio) {
+                slot = index.find(slot.folio.end_index(), pages.end)?;
             }
-            from = folio.end_index();
-        }
+            Some(slot)
+        })
     }
 
     async fn first_pass(&self, task: &Task, mut pages: Range<u64>) {
@@ -131,7 +128,7 @@ impl Mapping {
     /// The folio that contains `page`, locked and in the file.
     pub async fn lock_attached(&self, task: &Task, page: u64, y: Y) -> Option<Locked> {
         loop {
-            let locked = self.peek(page)?.lock(task, y).await;
+            let locked = self.peek(|index| index.load(page))?.lock(task, y).await;
             if locked.is_attached() && locked.contains(page) {
                 return Some(locked);
             }
@@ -214,8 +211,7 @@ impl Mapping {
         let mut rest = self.sizes.index(range.start)..self.sizes.end_index(range.end);
         let mut result = Ok(());
         loop {
-            let found = self.index().find(rest.start, rest.end).and_then(|entry| FolioRef::try_get(entry.folio));
-            let Some(folio) = found else { return result };
+            let Some(folio) = self.peek(|index| index.find(rest.start, rest.end)) else { return result };
             task.at(Y::I1).await;
             let locked = folio.lock(task, Y::I2).await;
             if !locked.is_attached() {

@@ -4,7 +4,9 @@
 use crate::file::File;
 use iomap::writeback::{Mode, complete, write_folio, write_range};
 use lanes::{Task, Y};
-use pagecache::Mark;
+use pagecache::reclaim::Evicted;
+use pagecache::{Folio, Mark};
+use std::sync::Arc;
 
 impl File {
     /// Writes dirty folios.
@@ -26,9 +28,12 @@ impl File {
         }
     }
 
-    fn dirty_folios(&self) -> Vec<std::sync::Arc<pagecache::Folio>> {
+    /// What the flusher can do something about. A folio that is dirty again while it is being written has to wait;
+    /// the end of its I/O makes work of it.
+    fn dirty_folios(&self) -> Vec<Arc<Folio>> {
         let index = self.mapping.index();
-        index.iter().filter(|entry| entry.has(Mark::Dirty)).map(|entry| entry.folio.clone()).collect()
+        let ready = index.iter().filter(|slot| slot.has(Mark::Dirty) && !slot.folio.is_writeback());
+        ready.map(|slot| slot.folio.clone()).collect()
     }
 
     /// Completes submitted writes, in any order.
@@ -64,8 +69,10 @@ impl File {
                 pick => {
                     let chosen = candidates.swap_remove(pick as usize - 1);
                     drop(candidates);
-                    self.mapping.evict(task, chosen).await;
-                    self.mapping.memory.evictable.raise();
+                    // One that cannot go now would be picked again and again; nobody waits for the others.
+                    if self.mapping.evict(task, chosen).await == Evicted::Yes {
+                        self.mapping.memory.evictable.raise();
+                    }
                 }
             }
         }

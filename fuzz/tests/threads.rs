@@ -1,0 +1,132 @@
+//! The model on real threads: no scheduler, the same locks. Lanes write disjoint bytes, so the flat file stays exact.
+
+use faults::FaultSet;
+use foliofuzz::Program;
+use foliofuzz::bytes::{Profile, decode};
+use foliofuzz::generate::Generator;
+use lanes::{LaneId, Task, block_on};
+use oracle::{FlatFile, Op, OpId, OpKind, Outcome};
+use parking_lot::Mutex;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+use targets::model::Model;
+
+/// Ends background lanes, which never end by themselves.
+#[derive(Default)]
+struct Stop {
+    raised: AtomicBool,
+    sleepers: Mutex<Vec<Waker>>,
+}
+
+impl Stop {
+    fn raise(&self) {
+        self.raised.store(true, Ordering::SeqCst);
+        self.sleepers.lock().drain(..).for_each(Waker::wake);
+    }
+}
+
+/// Stops the background lanes also when a check has failed: the scope waits for them before it lets a panic out.
+struct StopAtEnd<'a>(&'a Stop);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.raise();
+    }
+}
+
+/// A background lane until the stop.
+struct Background<'a, F> {
+    lane: Pin<&'a mut F>,
+    stop: &'a Stop,
+}
+
+impl<F: Future<Output = ()>> Future for Background<'_, F> {
+    type Output = ();
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.stop.sleepers.lock().push(context.waker().clone());
+        if self.stop.raised.load(Ordering::SeqCst) { Poll::Ready(()) } else { self.lane.as_mut().poll(context) }
+    }
+}
+
+/// Runs every lane on its own thread, the background lanes beside them; how many operations there were.
+fn run(program: &Program) -> usize {
+    let model = Model::new(&program.geometry, FaultSet::NONE);
+    let flat = Mutex::new(FlatFile::new(&program.geometry, program.lanes.len(), model.page_size()));
+    let (stop, ops) = (Stop::default(), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        let _stop = StopAtEnd(&stop);
+        for lane in LaneId::BACKGROUND {
+            let (model, stop) = (&model, &stop);
+            scope.spawn(move || {
+                let task = Task::on_thread(lane);
+                let lane = pin!(model.background(&task));
+                block_on(Background { lane, stop });
+            });
+        }
+        let users: Vec<_> = (0..program.lanes.len())
+            .map(|lane| {
+                let (model, flat, ops) = (&model, &flat, &ops);
+                scope.spawn(move || user(program, lane, model, flat, ops))
+            })
+            .collect();
+        let failed = users.into_iter().filter_map(|user| user.join().err()).count();
+        assert_eq!(failed, 0, "a lane has failed");
+        at_rest(&model, &flat.lock());
+    });
+    // With the background stopped nothing is half done.
+    assert_eq!(model.check(true), Ok(()));
+    ops.into_inner()
+}
+
+fn user(program: &Program, lane: usize, model: &Model, flat: &Mutex<FlatFile>, ops: &AtomicUsize) {
+    let task = Task::on_thread(LaneId(lane as u8));
+    let mut buf = Vec::new();
+    for (index, op) in (0..).zip(&program.lanes[lane]) {
+        let id = OpId { lane: lane as u8, index };
+        let outcome = block_on(model.execute(&task, id, op, &mut buf));
+        let judged = flat.lock().apply(id, op, outcome, &buf);
+        assert_eq!(judged, Ok(()), "{program:#?}");
+        ops.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The whole file through the cache, and again from the device.
+fn at_rest(model: &Model, flat: &FlatFile) {
+    let task = Task::on_thread(LaneId::CHECKER);
+    for settled in [false, true] {
+        if settled {
+            assert_eq!(block_on(model.settle(&task)), Ok(()));
+        }
+        let (size, mut buf) = (model.size(), Vec::new());
+        if size > 0 {
+            let id = OpId { lane: LaneId::CHECKER.0, index: 0 };
+            let whole = Op::range(OpKind::Read, 0, size);
+            assert_eq!(block_on(model.execute(&task, id, &whole, &mut buf)), Outcome::Bytes(size));
+        }
+        assert_eq!(flat.check_whole(size, &buf[..size as usize]), Ok(()), "settled: {settled}");
+    }
+}
+
+/// How long, in seconds; a soak is `FOLIOFUZZ_TEST_SECONDS=300`.
+fn seconds() -> u64 {
+    std::env::var("FOLIOFUZZ_TEST_SECONDS").map_or(5, |text| text.parse().expect("a number of seconds"))
+}
+
+#[test]
+fn lanes_on_threads_of_their_own_agree_with_the_flat_file() {
+    let needs = faults::Needs { flavours: &[], small_blocks: false, large_folios: false, lanes: 2 };
+    let generator = Generator { seed: 3, profile: Profile::Model(needs), strategy: None };
+    let (begun, mut bytes, mut ops) = (Instant::now(), Vec::new(), 0);
+    for number in 0.. {
+        if begun.elapsed() >= Duration::from_secs(seconds()) {
+            break;
+        }
+        generator.fill(number, &mut bytes);
+        ops += run(&decode(&bytes));
+    }
+    assert!(ops > 1_000, "only {ops} operations in the time");
+}
