@@ -18,10 +18,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
 use targets::model::Model;
 
-/// So many places without a completed operation are a livelock: a healthy one passes a few hundred, and a few
-/// tens for every page of the file.
+/// So many places without a completed operation are a livelock: a healthy one passes a few hundred, a few tens for
+/// every page of the file, and a few for every block.
 fn patience(geometry: &Geometry) -> u64 {
-    20_000 + 64 * (geometry.file_limit / u64::from(geometry.page))
+    let [pages, blocks] = [geometry.page, geometry.block].map(|unit| geometry.file_limit / u64::from(unit));
+    20_000 + 64 * pages + 16 * blocks
 }
 
 /// The lane number of the checker's own operations, which no user lane has.

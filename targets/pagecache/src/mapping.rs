@@ -76,6 +76,8 @@ pub struct Mapping {
     pub page_table: PageTable,
     error: AtomicBool,
     pub(crate) reported: Reported,
+    /// The page at which the next allocation that is short of memory looks for something to evict.
+    pub(crate) reclaim_hand: AtomicU64,
     /// The historical bugs that are armed.
     pub faults: FaultSet,
 }
@@ -92,6 +94,7 @@ impl Mapping {
             page_table: PageTable::default(),
             error: AtomicBool::new(false),
             reported: Reported::default(),
+            reclaim_hand: AtomicU64::new(0),
             faults,
         }
     }

@@ -1,10 +1,15 @@
 //! Evicting clean folios.
 
-use crate::folio::FolioRef;
+use crate::folio::{Folio, FolioRef};
 use crate::mapping::Mapping;
 use faults::Fault;
 use lanes::{Task, Y};
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// An allocation tries so many candidates at most.
+const SCAN: usize = 32;
 
 /// What became of a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,21 +21,23 @@ pub enum Evicted {
 }
 
 impl Mapping {
-    /// The folios that meet pages `range` and that reclaim would look at, by index.
-    pub fn candidates(&self, range: Range<u64>) -> Vec<FolioRef> {
+    /// The folios that meet pages `range` and that reclaim would look at, by index. Without references: a lane that is
+    /// stopped with a list of them in hand must not keep all others from evicting.
+    pub fn candidates(&self, range: Range<u64>) -> Vec<Arc<Folio>> {
         let index = self.index();
-        let meets = |folio: &crate::Folio| folio.end_index() > range.start && folio.index() < range.end;
+        let meets = |folio: &Folio| folio.end_index() > range.start && folio.index() < range.end;
         let dirty_too = self.faults.armed(Fault::ReleaseDirtyState);
         let written_too = self.faults.armed(Fault::ReclaimUnderWriteback);
-        let clean = |folio: &crate::Folio| {
+        let clean = |folio: &Folio| {
             !folio.is_locked() && (dirty_too || !folio.is_dirty()) && (written_too || !folio.is_writeback())
         };
         let folios = index.iter().map(|slot| slot.folio).filter(|folio| meets(folio) && clean(folio));
-        folios.filter_map(FolioRef::try_get).collect()
+        folios.cloned().collect()
     }
 
     /// Tries to remove one clean folio.
-    pub async fn evict(&self, task: &Task, folio: FolioRef) -> Evicted {
+    pub async fn evict(&self, task: &Task, folio: &Arc<Folio>) -> Evicted {
+        let Some(folio) = FolioRef::try_get(folio) else { return Evicted::No };
         task.at(Y::C1).await;
         let Ok(locked) = folio.try_lock(task) else { return Evicted::No };
         task.at(Y::C2).await;
@@ -86,10 +93,15 @@ impl Mapping {
 /// and never waits for writeback: the lane may hold locks that its end needs.
 pub(crate) async fn make_room(mapping: &Mapping, task: &Task, pages: u64) {
     task.at(Y::C0).await;
-    for folio in mapping.candidates(0..u64::MAX) {
+    // Where the last one stopped: otherwise folios that cannot go are tried again for every allocation.
+    let hand = mapping.reclaim_hand.load(Relaxed);
+    let behind = mapping.candidates(hand..u64::MAX);
+    let before = mapping.candidates(0..hand);
+    for folio in behind.iter().chain(&before).take(SCAN) {
         if !mapping.memory.is_short(pages) {
             return;
         }
+        mapping.reclaim_hand.store(folio.end_index(), Relaxed);
         mapping.evict(task, folio).await;
     }
     if mapping.memory.is_short(pages) {

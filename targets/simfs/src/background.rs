@@ -63,14 +63,14 @@ impl File {
             match task.choose(Y::C0, candidates.len() as u32 + 1) {
                 0 => {
                     for folio in candidates {
-                        self.mapping.evict(task, folio).await;
+                        self.mapping.evict(task, &folio).await;
                     }
                 }
                 pick => {
                     let chosen = candidates.swap_remove(pick as usize - 1);
                     drop(candidates);
                     // One that cannot go now would be picked again and again; nobody waits for the others.
-                    if self.mapping.evict(task, chosen).await == Evicted::Yes {
+                    if self.mapping.evict(task, &chosen).await == Evicted::Yes {
                         self.mapping.memory.evictable.raise();
                     }
                 }

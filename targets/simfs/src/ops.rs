@@ -322,7 +322,7 @@ impl File {
         for folio in self.mapping.candidates(pages.clone()) {
             let inside = folio.index() >= pages.start && folio.end_index() <= pages.end;
             if inside && !self.mapping.page_table.is_mapped(&folio) {
-                self.mapping.evict(task, folio).await;
+                self.mapping.evict(task, &folio).await;
             }
         }
     }
@@ -332,7 +332,7 @@ impl File {
         let pages = self.mapping.sizes.index(range.start)..self.mapping.sizes.end_index(range.end);
         task.at(Y::C0).await;
         for folio in self.mapping.candidates(pages) {
-            self.mapping.evict(task, folio).await;
+            self.mapping.evict(task, &folio).await;
         }
     }
 
