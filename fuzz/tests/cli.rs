@@ -204,3 +204,21 @@ fn ctrl_c_ends_a_campaign_with_its_summary() {
     assert_eq!(code(&output), 0, "{output:?}");
     assert!(programs(&output) > 0);
 }
+
+/// One line of JSON for each file, with what it promises and what it did.
+#[cfg(feature = "faults")]
+#[test]
+fn replay_speaks_json() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let file = format!("{root}/corpus/faults/A06-stale-zero-progress-ends-write.folio");
+    let json = |args: &[&str]| {
+        let output =
+            std::process::Command::new(env!("CARGO_BIN_EXE_foliofuzz")).arg("replay").args(args).output().unwrap();
+        (output.status.code(), serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap())
+    };
+    let (code, line) = json(&["--json", &file]);
+    assert_eq!((code, line["found"].as_str(), line["expected"].as_str()), (Some(1), Some("size"), Some("size")));
+    assert_eq!(line["stale"].as_bool(), Some(false));
+    let (code, line) = json(&["--json", "--no-fault", &file]);
+    assert_eq!((code, line["found"].as_str(), line["expected"].as_str()), (Some(0), Some("agree"), None));
+}

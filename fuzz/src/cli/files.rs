@@ -9,6 +9,7 @@ use foliofuzz::finding::{BUDGET, Finding};
 use foliofuzz::worker::{Settings, Worker};
 use foliofuzz::{Expect, Reproducer, Runner, Verdict};
 use oracle::TargetError;
+use serde::Serialize;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -83,6 +84,22 @@ pub(super) struct Replay {
     /// Exit with 0 if every file does what it says it does, diverge or agree
     #[arg(long)]
     check: bool,
+    /// One line of JSON for each file
+    #[arg(long)]
+    json: bool,
+}
+
+/// What one file did.
+#[derive(Serialize)]
+struct Line<'a> {
+    file: &'a Path,
+    /// `agree`, or the class of the divergence.
+    found: String,
+    /// What the file says; none where it makes no promise, on another target or with another fault.
+    expected: Option<String>,
+    /// The run passed other places than when the file was made.
+    stale: bool,
+    detail: Option<String>,
 }
 
 impl Replay {
@@ -105,13 +122,21 @@ impl Replay {
         // On another target or with another fault the file makes no promise.
         let same = self.on.dir.is_none() && self.on.fault(reproducer)? == reproducer.fault;
         let expected = found == reproducer.expect;
+        let stale = same && reproducer.trace.is_some_and(|trace| trace != verdict.trace);
+        if self.json {
+            let promise = same.then(|| reproducer.expect.to_string());
+            let detail = verdict.divergence.as_ref().map(ToString::to_string);
+            let line = Line { file: path, found: found.to_string(), expected: promise, stale, detail };
+            say(serde_json::to_string(&line).map_err(|error| trouble(path.display(), error))?);
+            return Ok(expected || !same);
+        }
         let note = match (same, expected) {
             (true, true) => paint(GOOD, "as expected"),
             (true, false) => paint(BAD, format!("the file says {}", reproducer.expect)),
             (false, _) => paint(DIM, format!("the file says {} elsewhere", reproducer.expect)),
         };
         say(format!("{}: {found}, {note}", path.display()));
-        if same && reproducer.trace.is_some_and(|trace| trace != verdict.trace) {
+        if stale {
             say(paint(DIM, "  stale: the code passes other places now than when the file was made"));
         }
         if let Some(divergence) = &verdict.divergence {

@@ -10,6 +10,7 @@ use foliofuzz::bytes::Strategy;
 use foliofuzz::finding::{Finding, file_name};
 use foliofuzz::hunt::{self, Outcome};
 use foliofuzz::text::nearest;
+use indicatif::{ProgressBar, ProgressStyle};
 use oracle::TargetError;
 use serde::Serialize;
 use std::fs;
@@ -82,8 +83,10 @@ impl Hunt {
             say(paint(HEAD, HEADING));
         }
         let mut missed = Vec::new();
+        let bar = self.progress_bar(faults.len());
         for (done, fault) in faults.iter().enumerate() {
-            let outcomes = self.hunt(*fault, &stop);
+            bar.set_position(done as u64);
+            let outcomes = self.hunt(*fault, &stop, &bar);
             if stop.load(Ordering::Relaxed) {
                 say_unless(self.json, paint(BAD, format!("stopped after {done} of {} faults", faults.len())));
                 return Ok(if missed.is_empty() { Ending::Agree } else { Ending::Diverged });
@@ -92,9 +95,10 @@ impl Hunt {
             if line.found < line.seeds {
                 missed.push(line.name);
             }
-            self.print(&line)?;
+            bar.suspend(|| self.print(&line))?;
             self.keep_smallest(&outcomes)?;
         }
+        bar.finish_and_clear();
         if missed.is_empty() {
             say_unless(self.json, paint(GOOD, format!("{} of {} faults found", faults.len(), faults.len())));
             Ok(Ending::Agree)
@@ -105,11 +109,23 @@ impl Hunt {
         }
     }
 
+    /// Drawn on standard error, and only if that is a terminal.
+    fn progress_bar(&self, faults: usize) -> ProgressBar {
+        if self.json {
+            return ProgressBar::hidden();
+        }
+        let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {elapsed} {msg}");
+        ProgressBar::new(faults as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    }
+
     /// Hunts one fault with every seed.
-    fn hunt(&self, fault: Fault, stop: &AtomicBool) -> Vec<Outcome> {
+    fn hunt(&self, fault: Fault, stop: &AtomicBool, bar: &ProgressBar) -> Vec<Outcome> {
         let mut runner = Runner::new();
         let seeds = (self.seed..self.seed + self.seeds).take_while(|_| !stop.load(Ordering::Relaxed));
-        let hunt = |seed| hunt::Hunt { seed, budget: self.budget, strategy: self.strategy };
+        let hunt = |seed| {
+            bar.set_message(format!("{} seed {seed}", fault.info().id));
+            hunt::Hunt { seed, budget: self.budget, strategy: self.strategy }
+        };
         seeds.map(|seed| hunt(seed).run(&mut runner, fault, stop)).collect()
     }
 
