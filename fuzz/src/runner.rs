@@ -18,11 +18,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
 use targets::model::Model;
 
-/// So many places without a completed operation are a livelock: a healthy one passes a few hundred, a few tens for
-/// every page of the file, and a few for every block.
+/// So many places without a completed operation are a livelock. A healthy one passes a few hundred, and some for
+/// every page and block it touches: most where every block is an extent of its own and has to be written and evicted
+/// to make room for the next.
 fn patience(geometry: &Geometry) -> u64 {
     let [pages, blocks] = [geometry.page, geometry.block].map(|unit| geometry.file_limit / u64::from(unit));
-    20_000 + 64 * pages + 16 * blocks
+    20_000 + 64 * pages + 256 * blocks
 }
 
 /// The lane number of the checker's own operations, which no user lane has.
