@@ -40,6 +40,7 @@ pub mod sequential;
 pub mod text;
 pub mod timeline;
 pub mod verdict;
+mod watch;
 pub mod worker;
 
 pub use program::Program;

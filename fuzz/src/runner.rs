@@ -8,6 +8,7 @@ use crate::calm::patient_policy_of;
 use crate::panics::quietly;
 use crate::program::Program;
 use crate::verdict::{Answer, Recorded, Verdict, divergence_of};
+use crate::watch::{Broken, Watch};
 use faults::FaultSet;
 use lanes::anchored::record_steps;
 use lanes::{Event, Lane, LaneId, Policy, Schedule, Sim, Task, Y, run};
@@ -33,12 +34,18 @@ const CHECKER: u8 = LaneId::CHECKER.0;
 #[derive(Default)]
 pub struct Runner {
     flat: Option<FlatFile>,
+    watches: bool,
 }
 
 impl Runner {
     /// A runner.
     pub fn new() -> Runner {
         Runner::default()
+    }
+
+    /// A runner that checks the model's rules at every place a lane passes, not only after every operation.
+    pub fn watching() -> Runner {
+        Runner { watches: true, ..Runner::default() }
     }
 
     /// Runs `program` on a new model with these faults armed.
@@ -71,9 +78,18 @@ impl Runner {
         let model = Model::new(&program.geometry, faults);
         let flat = self.flat(program, model.page_size());
         let shared = Shared::new(program, &model, flat, log);
+        let broken = Broken::default();
+        let policy = match self.watches {
+            true => Box::new(Watch { inner: policy, model: model.clone(), broken: broken.clone() }),
+            false => policy,
+        };
         let sim = Sim::new(policy, patience(&program.geometry));
         let (report, panicked_at) = quietly(|| run(&sim, shared.lanes(&sim)));
-        let mut divergence = shared.divergence.lock().take();
+        let first = broken.lock().take().map(|(place, mut divergence)| {
+            divergence.detail.push_str(&format!("\nat {place}"));
+            divergence
+        });
+        let mut divergence = first.or_else(|| shared.divergence.lock().take());
         if divergence.is_none() {
             divergence = divergence_of(report.end, |lane| shared.op_of(lane));
             if let (Some(divergence), Some(place)) = (&mut divergence, panicked_at) {

@@ -2,32 +2,23 @@
 //! did when it was found, without it the same program agrees.
 #![cfg(feature = "faults")]
 
+mod corpus;
+
 use faults::{FAULTS, FaultSet};
 use foliofuzz::finding::file_name;
 use foliofuzz::{Expect, Reproducer, Runner};
 use oracle::Class;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-
-const DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../corpus/faults");
+use std::path::PathBuf;
 
 fn reproducers() -> Vec<(PathBuf, String, Reproducer)> {
-    let entries = std::fs::read_dir(DIR).unwrap().map(|entry| entry.unwrap().path());
-    let folio = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "folio");
-    let mut paths: Vec<PathBuf> = entries.filter(folio).collect();
-    paths.sort();
-    let read = |path: PathBuf| {
-        let text = std::fs::read_to_string(&path).unwrap();
-        let reproducer = text.parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        (path, text, reproducer)
-    };
-    paths.into_iter().map(read).collect()
+    corpus::read("faults")
 }
 
 #[test]
 fn every_fault_has_its_reproducer_and_every_reproducer_its_fault() {
     let have: BTreeSet<PathBuf> = reproducers().into_iter().map(|(path, ..)| path).collect();
-    let want = FAULTS.iter().map(|row| Path::new(DIR).join(format!("{}-{}.folio", row.id, row.name)));
+    let want = FAULTS.iter().map(|row| corpus::folder("faults").join(format!("{}-{}.folio", row.id, row.name)));
     assert_eq!(have, want.collect());
 }
 

@@ -60,3 +60,34 @@ fn a_run_can_be_repeated_and_written_down() {
     }
     assert!(switches > 100_000, "only {switches} switches: nothing was tested");
 }
+
+/// The rules hold wherever a lane could be stopped, in the middle of operations, too; watching changes nothing.
+#[test]
+fn the_rules_hold_at_every_place() {
+    let (mut watching, mut plain) = (Runner::watching(), Runner::new());
+    let mut bytes = Vec::new();
+    let generator = Generator { seed: 4, profile: Profile::ANY, strategy: None };
+    for number in 0..5_000 {
+        generator.fill(number, &mut bytes);
+        let program = decode(&bytes);
+        let verdict = watching.run(&program, FaultSet::NONE);
+        assert_eq!(verdict.divergence, None, "program {number}");
+        assert_eq!(verdict, plain.run(&program, FaultSet::NONE), "program {number}");
+    }
+}
+
+/// The test above can fail: what an armed fault breaks is seen at a place in the middle of an operation.
+#[cfg(feature = "faults")]
+#[test]
+fn a_broken_rule_is_seen_at_the_place_that_breaks_it() {
+    let mut watching = Runner::watching();
+    let mut bytes = Vec::new();
+    let generator = Generator { seed: 4, profile: Profile::ANY, strategy: None };
+    let seen = (0..2_000).find_map(|number| {
+        generator.fill(number, &mut bytes);
+        let armed = FaultSet::only(faults::Fault::TruncateKeepsDirty);
+        watching.run(&decode(&bytes), armed).divergence.filter(|divergence| divergence.op.is_none())
+    });
+    let detail = seen.expect("no program removed a dirty folio").detail;
+    assert!(detail.contains("removed while dirty\nat "), "{detail}");
+}

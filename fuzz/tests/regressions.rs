@@ -1,28 +1,15 @@
 //! Programs that once showed a fault of our own, each with its story. They agree now.
 
-use faults::FaultSet;
-use foliofuzz::{Expect, Reproducer, Runner};
-use lanes::Schedule;
-use std::path::PathBuf;
+mod corpus;
 
-fn regressions() -> Vec<(PathBuf, String, Reproducer)> {
-    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../corpus/regressions");
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    let read = |path: PathBuf| {
-        let text = std::fs::read_to_string(&path).unwrap();
-        let reproducer = text.parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        (path, text, reproducer)
-    };
-    paths.into_iter().map(read).collect()
-}
+use faults::FaultSet;
+use foliofuzz::{Expect, Runner};
+use lanes::Schedule;
 
 #[test]
 fn regressions_tell_their_story_and_agree() {
-    let regressions = regressions();
-    assert!(!regressions.is_empty());
     let mut runner = Runner::new();
-    for (path, text, reproducer) in regressions {
+    for (path, text, reproducer) in corpus::read("regressions") {
         let path = path.display();
         assert_eq!(reproducer.to_string(), text, "{path}");
         assert!(!reproducer.comment.is_empty(), "{path} tells no story");

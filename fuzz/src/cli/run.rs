@@ -178,6 +178,8 @@ impl Run {
             return print_json(&Line::Finding { target, class, detail: &divergence.detail, ops, switches, path });
         }
         say(format!("{} {divergence}", paint(BAD, format!("{}:", target.name))));
+        let drawn = reproducer.comment.iter().filter(|line| line.starts_with("Drawn from: "));
+        drawn.for_each(|line| say(paint(DIM, format!("  {line}"))));
         let rest = if finding.is_minimal { "" } else { ", may be smaller still" };
         say(paint(DIM, format!("  {ops} operations, {switches} switches{rest}: {}", path.display())));
     }
