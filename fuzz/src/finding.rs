@@ -89,7 +89,8 @@ pub(crate) fn shows(runner: &mut Runner, program: &Program, faults: FaultSet) ->
     innocent.then_some(class)
 }
 
-fn story(reproducer: &Reproducer, divergence: &Divergence, replay: &str) -> Vec<String> {
+/// What is to be said about a reproducer before its program: the fault, the divergence, the command to paste.
+pub(crate) fn story(reproducer: &Reproducer, divergence: &Divergence, replay: &str) -> Vec<String> {
     let Divergence { class, op, detail, .. } = divergence;
     let place = op.map_or("at rest, after the last operation".to_owned(), |op| format!("at operation {op}"));
     let fault = reproducer.fault.map(|fault| format!("{}: {}", fault.info().id, fault.info().doc));
@@ -109,7 +110,7 @@ pub fn signature(reproducer: &Reproducer) -> String {
 /// The file's name: the fault; or the class, the first operations, and a hash of the whole signature.
 pub fn file_name(reproducer: &Reproducer) -> String {
     if let Some(fault) = reproducer.fault {
-        return format!("{}-{}.folio", fault.info().id, fault.info().name);
+        return fault_file_name(fault);
     }
     let signature = signature(reproducer);
     let hash = signature
@@ -118,4 +119,9 @@ pub fn file_name(reproducer: &Reproducer) -> String {
     let ops: Vec<&str> = reproducer.program.ops().take(3).map(|(_, op)| op.kind.info().name).collect();
     let hash = hash as u32 ^ (hash >> 32) as u32;
     format!("{}-{}-{hash:08x}.folio", reproducer.expect, ops.join("-"))
+}
+
+/// The name of the file with a fault's reproducer.
+pub fn fault_file_name(fault: Fault) -> String {
+    format!("{}-{}.folio", fault.info().id, fault.info().name)
 }

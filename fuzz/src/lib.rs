@@ -15,6 +15,7 @@
 //! | [`minimize`] | a diverging program, as small as it gets |
 //! | [`finding`] | a divergence as a file worth sending |
 //! | [`hunt`] | fresh programs against one armed fault |
+//! | [`mod@refresh`] | reproducers of faults on changed code |
 //! | [`sequential`] | a program on any target, lane after lane |
 //! | [`worker`] | a directory under test, in a process that may die |
 //! | [`campaign`] | fresh programs on the model and on directories |
@@ -34,6 +35,7 @@ pub mod inputs;
 pub mod minimize;
 pub mod panics;
 pub mod program;
+pub mod refresh;
 pub mod reproducer;
 pub mod runner;
 pub mod sequential;

@@ -121,6 +121,47 @@ fn a_hunt_finds_a_fault_and_writes_its_reproducer() {
     assert_eq!(code(&check), 0, "{check:?}");
 }
 
+/// What still shows its fault keeps its program and what was written by hand; what does not is hunted again.
+#[cfg(feature = "faults")]
+#[test]
+fn a_refresh_renews_traces_and_hunts_only_what_is_lost() {
+    let dir = scratch("refresh");
+    let refresh = || {
+        let args = ["hunt", "F06", "--json", "--refresh", "--out"];
+        let output = foliofuzz().args(args).arg(&dir).output().unwrap();
+        let line = serde_json::from_slice::<serde_json::Value>(&output.stdout);
+        (code(&output), line.unwrap_or_default())
+    };
+    let (status, hunted) = refresh();
+    assert_eq!((status, hunted["found"].as_u64()), (0, Some(1)), "there was nothing to refresh: {hunted}");
+    let path = dir.join("F06-punch-partial-page-not-zeroed.folio");
+    let fresh = std::fs::read_to_string(&path).unwrap();
+    let trace = fresh.lines().find(|line| line.starts_with("trace ")).unwrap();
+    let by_hand = "# By hand.\n#\n";
+    let stale = by_hand.to_owned() + &fresh.replace(trace, "trace 0x1").replace("# Shows: ", "# Shows: once ");
+    std::fs::write(&path, stale).unwrap();
+    let (status, line) = refresh();
+    assert_eq!((status, line["refreshed"].as_bool(), line["changed"].as_bool()), (0, Some(true), Some(true)));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), by_hand.to_owned() + &fresh);
+    assert_eq!(refresh().1["changed"].as_bool(), Some(false));
+
+    let lost: String = fresh
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("punch"))
+        .fold(String::new(), |text, line| text + line + "\n");
+    std::fs::write(&path, lost).unwrap();
+    let (status, line) = refresh();
+    assert_eq!((status, line["found"].as_u64()), (0, Some(1)), "{line}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), fresh);
+
+    std::fs::write(
+        &path,
+        fresh.replace("fault punch-partial-page-not-zeroed", "fault stale-iomap-write-vs-writeback-reclaim"),
+    )
+    .unwrap();
+    assert_eq!(refresh().0, 2);
+}
+
 #[test]
 fn tables_are_printed_and_a_closed_pipe_is_no_error() {
     let ops = foliofuzz().arg("ops").output().unwrap();

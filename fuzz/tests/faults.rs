@@ -40,7 +40,11 @@ fn armed_each_diverges_as_it_did_and_unarmed_it_agrees() {
         assert!(fault.info().detectors.contains(&class.name()), "{path}: {class} does not count as having found it");
         let armed = runner.run(&program, FaultSet::only(fault));
         assert_eq!(armed.class(), Some(class), "{path}");
-        assert_eq!(Some(armed.trace), trace, "{path}: the run has changed; hunt the fault again");
+        assert_eq!(
+            Some(armed.trace),
+            trace,
+            "{path}: the run has changed; `foliofuzz hunt --all --refresh --out corpus/faults`"
+        );
         assert_eq!(runner.run(&program, FaultSet::NONE).divergence, None, "{path}, unarmed");
     }
 }

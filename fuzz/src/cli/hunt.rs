@@ -1,14 +1,16 @@
 //! `hunt`: can the historical bugs be found, and how fast?
 
+use super::files::read;
 use super::run::strategy;
-use super::style::{BAD, GOOD, HEAD, grouped, paint, say};
+use super::style::{BAD, DIM, GOOD, HEAD, grouped, paint, say};
 use super::{Ending, Result, stop_flag, trouble};
 use clap::Args;
 use faults::{FAULTS, Fault};
 use foliofuzz::Runner;
 use foliofuzz::bytes::Strategy;
-use foliofuzz::finding::{Finding, file_name};
+use foliofuzz::finding::{Finding, fault_file_name, file_name};
 use foliofuzz::hunt::{self, Outcome};
+use foliofuzz::refresh::refresh;
 use foliofuzz::text::nearest;
 use indicatif::{ProgressBar, ProgressStyle};
 use oracle::TargetError;
@@ -40,9 +42,29 @@ pub(super) struct Hunt {
     /// Write the smallest minimized reproducer of each fault here
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// With --out: hunt only what the reproducers there no longer show, and renew the traces of the others
+    #[arg(long, requires = "out")]
+    refresh: bool,
     /// One line of JSON for each fault
     #[arg(long)]
     json: bool,
+}
+
+/// The line of a fault that was not hunted, as its reproducer still shows it.
+#[derive(Serialize)]
+struct Refreshed {
+    id: &'static str,
+    name: &'static str,
+    refreshed: bool,
+    /// The file was written anew.
+    changed: bool,
+}
+
+impl Refreshed {
+    fn text(&self) -> String {
+        let what = if self.changed { "shown by its reproducer, which is renewed" } else { "shown by its reproducer" };
+        format!("{:<4} {:<53} {}", self.id, self.name, paint(DIM, what))
+    }
 }
 
 /// One fault's line.
@@ -86,6 +108,9 @@ impl Hunt {
         let bar = self.progress_bar(faults.len());
         for (done, fault) in faults.iter().enumerate() {
             bar.set_position(done as u64);
+            if self.refresh && self.refreshed(*fault, &bar)? {
+                continue;
+            }
             let outcomes = self.hunt(*fault, &stop, &bar);
             if stop.load(Ordering::Relaxed) {
                 say_unless(self.json, paint(BAD, format!("stopped after {done} of {} faults", faults.len())));
@@ -95,7 +120,8 @@ impl Hunt {
             if line.found < line.seeds {
                 missed.push(line.name);
             }
-            bar.suspend(|| self.print(&line))?;
+            let text = if self.json { json(&line)? } else { line.text() };
+            bar.suspend(|| say(text));
             self.keep_smallest(&outcomes)?;
         }
         bar.finish_and_clear();
@@ -129,14 +155,24 @@ impl Hunt {
         seeds.map(|seed| hunt(seed).run(&mut runner, fault, stop)).collect()
     }
 
-    fn print(&self, line: &Line) -> Result<()> {
-        if self.json {
-            let json = serde_json::to_string(line).map_err(|error| trouble("the summary", error))?;
-            say(json);
-        } else {
-            say(line.text());
+    /// Whether the reproducer that is there still shows the fault. It is written anew if the code has changed under it.
+    fn refreshed(&self, fault: Fault, bar: &ProgressBar) -> Result<bool> {
+        let Some(path) = self.out.as_ref().map(|dir| dir.join(fault_file_name(fault))) else { return Ok(false) };
+        if !path.exists() {
+            return Ok(false);
         }
-        Ok(())
+        let old = read(&path)?;
+        if old.fault != Some(fault) {
+            return Err(TargetError::new(format!("{} is about another fault", path.display())));
+        }
+        let Some(new) = refresh(&mut Runner::new(), &old) else { return Ok(false) };
+        if new != old {
+            fs::write(&path, new.to_string()).map_err(|error| trouble(path.display(), error))?;
+        }
+        let line = Refreshed { id: fault.info().id, name: fault.info().name, refreshed: true, changed: new != old };
+        let text = if self.json { json(&line)? } else { line.text() };
+        bar.suspend(|| say(text));
+        Ok(true)
     }
 
     /// Writes the reproducer that is read fastest: few operations and switches, nothing happening unsaid.
@@ -207,6 +243,10 @@ fn spread<T: PartialOrd + Copy + Default>(values: impl Iterator<Item = T>) -> [T
     let mut values: Vec<T> = values.collect();
     values.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
     [values.get(values.len() / 2), values.last()].map(|value| value.copied().unwrap_or_default())
+}
+
+fn json(line: &impl Serialize) -> Result<String> {
+    serde_json::to_string(line).map_err(|error| trouble("the summary", error))
 }
 
 fn say_unless(quiet: bool, line: String) {
