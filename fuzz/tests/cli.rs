@@ -168,6 +168,9 @@ fn tables_are_printed_and_a_closed_pipe_is_no_error() {
     assert_eq!(text(&ops.stdout).lines().count(), oracle::OPS.len() + 1);
     let faults = foliofuzz().arg("faults").output().unwrap();
     assert!(text(&faults.stdout).contains("stale-iomap-write-vs-writeback-reclaim"));
+    for row in faults::UNARMED {
+        assert!(text(&faults.stdout).contains(row.why), "{}", row.id);
+    }
     let mut child = foliofuzz().arg("faults").stdout(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     assert!(child.wait().unwrap().success());

@@ -2,7 +2,7 @@
 
 use super::Ending;
 use super::style::{DIM, HEAD, paint, say};
-use faults::FAULTS;
+use faults::{FAULTS, UNARMED};
 use oracle::flat::PERMITTED;
 use oracle::{OPS, Op, OpInfo, Shape};
 
@@ -26,7 +26,12 @@ pub(super) fn faults() -> Ending {
         say(format!("{:<4} {:<4} {:<48} {}", row.id, row.tier, row.name, row.detectors.join(" ")));
         say(paint(DIM, format!("          {}", row.doc)));
     }
-    say("\ntier 1: one user lane, in sequence. 2: one user lane and the background. 3: two user lanes.");
+    say(paint(HEAD, format!("\n{:<4} {:<53} {}", "id", "not armed", "why")));
+    for row in UNARMED {
+        say(format!("{:<4} {:<53} {}", row.id, row.name, paint(DIM, row.why)));
+    }
+    say(format!("\n{} of {} can be armed.", FAULTS.len(), FAULTS.len() + UNARMED.len()));
+    say("tier 1: one user lane, in sequence. 2: one user lane and the background. 3: two user lanes.");
     Ending::Agree
 }
 

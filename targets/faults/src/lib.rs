@@ -4,6 +4,10 @@
 //! reach it, and which detector must see it. The switch itself stands where the correct rule stands, in
 //! `pagecache`, `iomap` or `simfs`: it removes, weakens or misplaces the rule and never damages data by itself.
 
+mod unarmed;
+
+pub use unarmed::{UNARMED, Unarmed};
+
 use std::fmt;
 
 /// What a program needs to be able to reach a fault. The hunt draws its programs accordingly.
@@ -187,8 +191,9 @@ faults! {
         "Punch does not zero the parts of pages and blocks at the ends of the range."
 }
 
-// A set of faults is a word of bits.
-const _: () = assert!(FAULTS.len() <= 128);
+/// A set of faults is so many words of bits: one bit for each entry of the catalogue.
+const WORDS: usize = 3;
+const _: () = assert!(FAULTS.len() <= WORDS * 64);
 
 impl Fault {
     /// This fault's row of the table.
@@ -210,21 +215,23 @@ impl fmt::Display for Fault {
 
 /// The faults that are armed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FaultSet(u128);
+pub struct FaultSet([u64; WORDS]);
 
 impl FaultSet {
     /// None: the correct implementation.
-    pub const NONE: FaultSet = FaultSet(0);
+    pub const NONE: FaultSet = FaultSet([0; WORDS]);
 
     /// Only this one.
     pub const fn only(fault: Fault) -> FaultSet {
-        FaultSet(1 << fault as u8)
+        let mut words = [0; WORDS];
+        words[fault as usize / 64] = 1 << (fault as usize % 64);
+        FaultSet(words)
     }
 
     /// Whether `fault` is armed. Always false in a build without the feature `armable`.
     #[inline]
     pub const fn armed(self, fault: Fault) -> bool {
-        cfg!(feature = "armable") && self.0 & 1 << fault as u8 != 0
+        cfg!(feature = "armable") && self.0[fault as usize / 64] & 1 << (fault as usize % 64) != 0
     }
 }
 
@@ -248,5 +255,9 @@ mod tests {
         assert_eq!(set.armed(Fault::StaleIomap), cfg!(feature = "armable"));
         assert!(!set.armed(Fault::StaleEndsWrite));
         assert!(!FaultSet::NONE.armed(Fault::StaleIomap));
+        for row in FAULTS {
+            let armed = FAULTS.iter().filter(|other| FaultSet::only(row.fault).armed(other.fault)).count();
+            assert_eq!(armed, usize::from(cfg!(feature = "armable")), "{}", row.id);
+        }
     }
 }

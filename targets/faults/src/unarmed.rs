@@ -1,0 +1,255 @@
+//! The entries of the catalogue that cannot be armed, each with the reason as the model stands.
+//!
+//! Whoever arms one deletes its row here and adds one to [`crate::FAULTS`].
+
+/// An entry of the catalogue without a switch.
+#[derive(Debug)]
+pub struct Unarmed {
+    /// Catalogue id.
+    pub id: &'static str,
+    /// Catalogue name.
+    pub name: &'static str,
+    /// Why there is no switch.
+    pub why: &'static str,
+}
+
+macro_rules! unarmed {
+    ($($id:literal $name:literal; $why:literal)*) => {
+        /// The entries that cannot be armed, in the order of the catalogue.
+        pub const UNARMED: &[Unarmed] = &[$(Unarmed { id: $id, name: $name, why: $why },)*];
+    };
+}
+
+unarmed! {
+    "A09" "delalloc-release-without-invalidate-lock";
+        "The rule stands in `end_write` of `simfs`, which holds invalidate_lock; it has no switch yet."
+    "A12" "delalloc-release-livelock-on-invalidate";
+        "Giving up a reservation walks folio by folio and does not seek, so there is no seek to go stale."
+    "A15" "write-source-is-same-folio-deadlock";
+        "No operation writes from a mapping of its own file: user buffers are never in the page cache."
+    "A16" "isize-published-before-data";
+        "All bytes above the floor belong to lane 0, and no other lane is held to what it reads there."
+    "A17" "isize-checked-before-uptodate";
+        "The size belongs to lane 0: a read of another lane beside a truncate is not judged."
+    "A23" "ioend-size-not-clamped-to-eof";
+        "Nothing crashes: the size on the device is looked at by rules, and never recovered from."
+    "A25" "fsync-misses-size-or-conversion";
+        "Nothing crashes: what an fsync has missed is written at rest."
+    "A26" "disksize-updated-before-data";
+        "Nothing crashes: the size on the device is never what a reader gets."
+    "A27" "unshare-without-reading";
+        "No reflink, so nothing to unshare."
+    "A28" "unshare-treats-hole-as-shared";
+        "No reflink, so nothing to unshare."
+    "A30" "cow-io-not-trimmed-to-cow-extent";
+        "No reflink, so no copy-on-write extents."
+    "A31" "cow-lookup-split-lock-drops-writeback";
+        "No reflink, so no second fork to look up."
+    "A32" "cow-conversion-race-no-retry";
+        "No reflink, so no second fork to convert."
+    "A33" "cow-writeback-failure-leaves-data-fork-delalloc";
+        "No reflink, and no I/O fails."
+    "A34" "write-begin-cow-zero-decision-uses-dest";
+        "No reflink, so source and destination are one mapping."
+    "A35" "write-begin-new-flag-ignored";
+        "Buffered writes only reserve: what is new is delayed allocation, which reads as zero with or without the flag."
+    "A38" "enospc-on-write-fault-runs-write-end-hook";
+        "The device is never full, so no reservation of a store fails."
+    "A39" "gfs2-page-done-after-unlock";
+        "No hooks of the file system around a folio's write."
+    "A40" "gfs2-transaction-leak-on-begin-error";
+        "No hooks of the file system around a folio's write."
+    "A42" "straddle-arithmetic-wrong";
+        "The page of the old end of file is write-protected wherever in it that end lies: there is no rounding to get wrong."
+    "A45" "reflink-dest-past-eof-not-zeroed";
+        "No reflink."
+    "A46" "reflink-eof-block-into-middle";
+        "No reflink."
+    "A47" "reflink-source-not-flushed";
+        "No reflink."
+    "A48" "stale-mapping-after-reflink-in-write-fault";
+        "No reflink."
+    "B01" "stale-order-and-node-after-split-alloc";
+        "No shadow entries, and insertion keeps the index lock."
+    "B02" "shadow-store-overwrites-range";
+        "No shadow entries."
+    "B03" "tag-lookup-from-tail-misses-dirty";
+        "No bug inside the XArray can be armed, and without crashes nobody misses what an fsync left out."
+    "B04" "split-marks-wrong-slots";
+        "No bug inside the XArray can be armed: a split gives every piece its marks."
+    "B05" "sibling-returned-to-walker";
+        "Reads look folios up one by one, not in batches."
+    "B06" "lookup-no-reload-after-ref";
+        "A folio that has left the file is never used again for another: a lookup that does not look twice finds old bytes of the same range at worst."
+    "B07" "frozen-folio-lookup-livelock";
+        "A split freezes and unfreezes the references in one step: no place lies in between."
+    "B08" "split-unfreeze-order";
+        "A split rewrites the slots and unfreezes the head in one step: no place lies in between."
+    "B11" "split-dropped-tail-wrong-refs";
+        "Pieces beyond the end of file get no references from the index, so none can be dropped wrongly."
+    "B16" "batch-delete-removes-wrong-folio";
+        "Truncate removes folios one by one, each by its identity."
+    "C05" "truncate-partial-invalidate-not-called";
+        "Private state is part of the folio: it has no flag that could be looked at too early."
+    "C09" "invalidate2-dirty-check-unlocked";
+        "Nothing makes a folio dirty without its lock once it is unmapped: there are no pinned pages."
+    "C10" "dio-invalidation-failure-silent";
+        "No valid program has stores beside a direct write, so nothing can keep a folio in the cache."
+    "C11" "remove-mapping-dirty-before-ref";
+        "No operation keeps a page pinned, so no store comes through a reference that reclaim does not see."
+    "C13" "reclaim-processes-unlocked-folio";
+        "A folio lock is a guard that only its owner has: nothing can unlock twice."
+    "C15" "shadow-planted-after-final-truncate";
+        "No shadow entries."
+    "C16" "shadow-counted-as-page";
+        "No shadow entries."
+    "C18" "reclaim-recursion-under-fs-lock";
+        "Reclaim inside an allocation never waits, for writeback least of all."
+    "C19" "memcg-reclaim-ignores-writeback";
+        "No memory cgroups, and reclaim never waits for writeback."
+    "D02" "dio-extend-isize-after-invalidate";
+        "The order stands in `write` of `iomap::direct`; it has no switch yet."
+    "D04" "aio-dio-no-completion-invalidate";
+        "Direct I/O is synchronous."
+    "D05" "dio-isize-before-conversion";
+        "Direct I/O is synchronous, and a write that extends the file runs alone."
+    "D06" "dio-isize-update-unserialised";
+        "Direct I/O is synchronous, and a write that extends the file runs alone."
+    "D12" "dio-hits-delalloc";
+        "No valid program has stores beside direct I/O."
+    "D13" "dio-vs-truncate-not-drained";
+        "Direct I/O is synchronous and keeps i_rwsem to its end."
+    "D14" "dio-fallback-leaves-dirty";
+        "No valid program reaches the fallback: nothing can keep a folio in the cache."
+    "D17" "read-pending-unlocks-early";
+        "A folio is filled by the lane that locked it, block by block: no read ends elsewhere."
+    "D19" "read-error-left-uptodate";
+        "No read fails."
+    "D20" "readahead-error-then-partial-write";
+        "No read fails, and there is no readahead."
+    "D21" "readahead-without-invalidate-lock";
+        "No readahead; the lock of the one fill there is can be left out from the other side, with F05."
+    "D22" "readahead-leftover-folios";
+        "No readahead."
+    "D23" "readahead-mark-wrong-order";
+        "No readahead."
+    "E02" "redirty-during-submit-clears-tag";
+        "Nothing makes a folio dirty without its lock once its entries are write-protected."
+    "E03" "towrite-cleared-by-other-writer";
+        "A pass that writes a folio writes all its dirty blocks."
+    "E04" "sync-without-tagging-livelocks";
+        "Programs end: no lane can go on dirtying ahead of a walk for ever."
+    "E06" "wait-writeback-not-rechecked";
+        "Every wait tests its condition again, by construction: there is no single wait to arm."
+    "E10" "writeback-failure-leaves-block-dirty";
+        "No mapping and no write fails."
+    "E11" "writeback-error-not-recorded";
+        "No mapping and no write fails."
+    "E12" "errseq-reported-once-globally";
+        "No write fails, and the error state is one bit for all."
+    "E13" "errseq-open-skips-unseen";
+        "No write fails, and the error state is one bit for all."
+    "E14" "inode-dirty-flag-lost";
+        "The inode has no dirty flags."
+    "E16" "redirty-accounting";
+        "No file system declines to write a folio."
+    "E17" "range-cyclic-wrap-deadlock";
+        "Every I/O is submitted at once, and no walk wraps around."
+    "E19" "writeback-of-folio-past-eof";
+        "The truncate that is under way removes what such a write has allocated: nothing is left to be seen."
+    "E20" "account-dirty-after-truncate";
+        "What makes folios dirty without their lock is unmapping, which is one step with the test."
+    "E21" "dirty-twice-or-clean-twice";
+        "Flag, mark and counter change in one section of the index lock."
+    "E23" "stable-page-not-waited";
+        "No stable pages."
+    "E24" "end-io-merge-across-types";
+        "Each run of blocks of a folio is an I/O of its own: none are merged."
+    "E25" "failed-io-still-converted";
+        "No write fails."
+    "F07" "punch-unaligned-flush-range";
+        "Extents are single blocks: nothing outside of the range is changed with it."
+    "F08" "collapse-stale-cache";
+        "No collapse."
+    "F09" "shift-left-neighbour-not-stabilised";
+        "No collapse and insert."
+    "F10" "shift-keeps-cow-extents";
+        "No collapse and insert, and no reflink."
+    "F11" "shift-exposes-posteof-prealloc";
+        "No collapse and insert."
+    "F12" "collapse-of-dirty-post-eof-size-order";
+        "No collapse and insert, and no crashes."
+    "G01" "dax-unlock-loses-pmd-bit";
+        "No DAX."
+    "G02" "dax-pmd-lookup-misses-pte";
+        "No DAX."
+    "G03" "dax-order0-lookup-misreads-multi";
+        "No DAX."
+    "G04" "dax-null-counts-as-conflict";
+        "No DAX."
+    "G05" "dax-wait-on-wrong-queue";
+        "No DAX."
+    "G06" "dax-unlock-stores-locked-entry";
+        "No DAX."
+    "G07" "dax-no-retry-after-sleep";
+        "No DAX."
+    "G08" "dax-lock-page-self-deadlock";
+        "No DAX."
+    "G09" "dax-subpage-failure-locks-one-index";
+        "No DAX."
+    "G10" "dax-invalidate-wakes-one";
+        "No DAX."
+    "G11" "dax-put-unlocked-no-wake";
+        "No DAX."
+    "G12" "dax-zero-page-not-unmapped-on-write";
+        "No DAX."
+    "G13" "dax-pmd-zero-downgrade";
+        "No DAX."
+    "G14" "dax-disassociate-partial";
+        "No DAX."
+    "G15" "dax-flush-before-wrprotect";
+        "No DAX."
+    "G16" "dax-pmd-flush-partial";
+        "No DAX."
+    "G17" "dax-writeback-pfn-recheck";
+        "No DAX."
+    "G18" "dax-truncate-pinned-page";
+        "No DAX."
+    "G19" "dax-mkwrite-order-mismatch";
+        "No DAX."
+    "G20" "dax-shared-cow-insert";
+        "No DAX."
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::FAULTS;
+    use std::collections::BTreeMap;
+
+    /// Families of the catalogue and how many entries each has.
+    const CATALOGUE: [(char, usize); 7] = [('A', 48), ('B', 16), ('C', 19), ('D', 23), ('E', 25), ('F', 12), ('G', 20)];
+
+    #[test]
+    fn every_entry_of_the_catalogue_is_either_armed_or_has_a_reason() {
+        let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
+        FAULTS.iter().map(|row| row.id).chain(UNARMED.iter().map(|row| row.id)).for_each(|id| {
+            *seen.entry(id).or_default() += 1;
+        });
+        let catalogue: Vec<String> =
+            CATALOGUE.iter().flat_map(|(family, count)| (1..=*count).map(move |n| format!("{family}{n:02}"))).collect();
+        assert_eq!(catalogue.len(), 163);
+        assert_eq!(seen.keys().copied().collect::<Vec<_>>(), catalogue);
+        let twice: Vec<_> = seen.iter().filter(|(_, count)| **count > 1).collect();
+        assert!(twice.is_empty(), "armed and unarmed: {twice:?}");
+    }
+
+    #[test]
+    fn reasons_are_sentences_in_order() {
+        assert!(UNARMED.is_sorted_by_key(|row| row.id));
+        for Unarmed { id, name, why } in UNARMED {
+            assert!(why.len() > 5 && why.ends_with('.'), "{id} {why}");
+            assert!(FAULTS.iter().all(|row| row.name != *name), "{id} {name}");
+        }
+    }
+}
