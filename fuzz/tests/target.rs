@@ -118,7 +118,10 @@ fn a_right_target_agrees() {
 #[test]
 fn every_kind_of_wrong_is_found_and_shrunk_to_what_it_takes() {
     assert_eq!(find(Bug::LosesLastByte), Some((Class::Content, vec![OpKind::Write])));
-    assert_eq!(find(Bug::PunchExtends), Some((Class::Size, vec![OpKind::Punch])));
+    // Seen as a wrong size, or as the zeros that a write finds there; which comes first is the seed's business.
+    let (class, ops) = find(Bug::PunchExtends).unwrap();
+    let shrunk = [vec![OpKind::Punch], vec![OpKind::Write, OpKind::Punch]];
+    assert!(matches!(class, Class::Size | Class::Content) && shrunk.contains(&ops), "{class} {ops:?}");
     let (class, ops) = find(Bug::CannotReopen).unwrap();
     // A mapped operation is enough: the check at rest reopens the file then.
     assert_eq!((class, ops.len()), (Class::Errno, 1), "{ops:?}");

@@ -1,6 +1,6 @@
 //! The sizes, as bytes.
 //!
-//! Four bytes choose from small tables of what is worth trying. The first value 255 announces the explicit
+//! Five bytes choose from small tables of what is worth trying. The first value 255 announces the explicit
 //! form, which has every valid geometry.
 
 use super::stream::{Input, Output};
@@ -9,7 +9,7 @@ use faults::Needs;
 use oracle::{Flavour, Geometry};
 
 /// Bytes of the table form.
-pub const HEADER_LEN: usize = 4;
+pub const HEADER_LEN: usize = 5;
 
 const EXPLICIT: u8 = 255;
 
@@ -17,16 +17,21 @@ const EXPLICIT: u8 = 255;
 const PAGES: [u32; 16] = [256, 256, 256, 256, 256, 256, 256, 256, 256, 256, 256, 512, 512, 512, 1024, 4096];
 /// The block is the page shifted right by so much, by the high half of byte 0.
 const BLOCK_SHIFTS: [i8; 16] = [2, 0, 2, 0, 2, 0, 2, 0, 1, 3, 2, 0, 1, 3, -1, -2];
-/// Byte 1: largest folio order (3 bits), memory limit in pages (3 bits), flavour (2 bits).
+/// Byte 1: largest folio order (3 bits), memory limit in pages (3 bits).
 const ORDERS: [u8; 8] = [0, 0, 0, 0, 1, 2, 2, 3];
 const MEMORY: [u16; 8] = [0, 0, 0, 0, 0, 4, 8, 16];
-const FLAVOURS: [Flavour; 4] = [Flavour::Xfs, Flavour::Ext4, Flavour::Xfs58, Flavour::Xfs];
 /// Byte 2: file limit in pages, lanes.
 const LIMITS: [u32; 16] = [4, 8, 8, 8, 12, 12, 12, 16, 16, 16, 16, 16, 24, 24, 32, 64];
 const LANES: [usize; 16] = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 3];
 
 /// Byte 3, with several lanes: pages below the floor. Few, so that much happens around the end of the file.
 const FLOORS: [u32; 8] = [1, 1, 1, 2, 2, 3, 4, 8];
+
+/// Byte 4: flavour (3 bits).
+const FLAVOURS: [Flavour; 8] = {
+    use Flavour::{Ext4, Xfs, Xfs58};
+    [Xfs, Ext4, Xfs58, Xfs, Xfs, Ext4, Xfs58, Xfs]
+};
 
 /// What programs are wanted.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +50,7 @@ impl Profile {
 
 /// Changes as little of a header in table form as it takes to fit the profile.
 pub fn constrain(header: &mut [u8; HEADER_LEN], profile: &Profile) {
-    let [sizes, cache, extent, _] = header;
+    let [sizes, cache, extent, _, policy] = header;
     if *sizes == EXPLICIT {
         *sizes = 0;
     }
@@ -59,9 +64,9 @@ pub fn constrain(header: &mut [u8; HEADER_LEN], profile: &Profile) {
             let blocks = |n: usize| !needs.small_blocks || BLOCK_SHIFTS[n] > 0;
             *sizes = advance(*sizes >> 4, 4, blocks) << 4 | *sizes & 15;
             let order = advance(*cache & 7, 3, |n| !needs.large_folios || ORDERS[n] > 0);
-            let flavour =
-                advance(*cache >> 6, 2, |n| needs.flavours.is_empty() || needs.flavours.contains(&FLAVOURS[n].name()));
-            *cache = flavour << 6 | *cache & 0x38 | order;
+            *cache = *cache & 0xf8 | order;
+            *policy =
+                advance(*policy & 7, 3, |n| needs.flavours.is_empty() || needs.flavours.contains(&FLAVOURS[n].name()));
             *extent = advance(*extent >> 4, 4, |n| LANES[n] >= needs.lanes as usize) << 4 | *extent & 15;
         }
     }
@@ -78,7 +83,7 @@ pub(super) fn decode(input: &mut Input<'_>) -> (Geometry, usize) {
     if sizes == EXPLICIT {
         return decode_explicit(input);
     }
-    let (cache, extent, share) = (input.byte(), input.byte(), input.byte());
+    let (cache, extent, share, policy) = (input.byte(), input.byte(), input.byte(), input.byte());
     let page = PAGES[(sizes & 15) as usize];
     let shift = BLOCK_SHIFTS[(sizes >> 4) as usize];
     let block = if shift < 0 { page << -shift } else { page >> shift };
@@ -86,7 +91,7 @@ pub(super) fn decode(input: &mut Input<'_>) -> (Geometry, usize) {
     let mut geometry = Geometry {
         page,
         block,
-        flavour: FLAVOURS[(cache >> 6) as usize],
+        flavour: FLAVOURS[(policy & 7) as usize],
         // A multiple of the block too: blocks have at most four pages, and all limits are multiples of four.
         file_limit: u64::from(page * LIMITS[(extent & 15) as usize]),
         ..PLAIN
@@ -154,7 +159,10 @@ mod tests {
     use faults::FAULTS;
 
     fn every_table_header() -> impl Iterator<Item = [u8; HEADER_LEN]> {
-        let all = |n: u32| [n as u8, (n >> 8) as u8, (n >> 16) as u8, (n.wrapping_mul(0x9e37_79b9) >> 24) as u8];
+        let all = |n: u32| {
+            let mixed = n.wrapping_mul(0x9e37_79b9);
+            [n as u8, (n >> 8) as u8, (n >> 16) as u8, (mixed >> 24) as u8, (mixed >> 16) as u8]
+        };
         (0..1u32 << 24).step_by(37).map(all).filter(|header| header[0] != EXPLICIT)
     }
 
