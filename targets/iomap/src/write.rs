@@ -144,7 +144,7 @@ async fn finish_folio<F: FileSystem>(fs: &F, task: &Task, folio: Locked, part: &
         dirty = part.clone();
     }
     mapping.mark_uptodate(&folio, part);
-    mapping.dirty_range(&folio, &dirty);
+    mapping.dirty_range(task, &folio, &dirty).await;
     task.at(Y::W10).await;
     if mapping.faults.armed(Fault::ThrottleLocked) {
         mapping.memory.throttle(task).await;

@@ -55,16 +55,14 @@ pub async fn write_range<F: FileSystem>(fs: &F, task: &Task, range: Range<u64>, 
         let mut untagged = Some(next);
         while let Some(from) = untagged {
             task.at(Y::B0).await;
-            untagged = mapping.index().tag(from, end, Mark::Dirty, Mark::ToWrite, TAG_BATCH);
+            untagged = mapping.lock_tree(task).await.index().tag(from, end, Mark::Dirty, Mark::ToWrite, TAG_BATCH);
         }
         task.at(Y::Y2).await;
     }
     let mut cached = None;
     loop {
-        let found = mapping.index().find_marked(next, end, mark).map(|entry| entry.folio.clone());
-        let Some(folio) = found else { return };
-        next = folio.end_index();
-        let Some(folio) = mapping.reference(&folio) else { continue };
+        let Some(folio) = mapping.peek(task, |index| index.find_marked(next, end, mark)).await else { return };
+        next = folio.end_index(); // with a reference held, nobody splits it
         task.at(Y::B1).await;
         write_folio(fs, task, folio, mode, &mut cached).await;
         task.at(if mode == Mode::Integrity { Y::Y3 } else { Y::B11 }).await;
@@ -100,10 +98,9 @@ pub async fn wait_range<F: FileSystem>(fs: &F, task: &Task, range: Range<u64>) {
     let mapping = fs.mapping();
     let (mut next, end) = (mapping.sizes.index(range.start), mapping.sizes.end_index(range.end));
     loop {
-        let found = mapping.index().find_marked(next, end, Mark::Writeback).map(|entry| entry.folio.clone());
-        let Some(folio) = found else { return };
+        let written = mapping.peek(task, |index| index.find_marked(next, end, Mark::Writeback)).await;
+        let Some(folio) = written else { return };
         next = folio.end_index();
-        let Some(folio) = mapping.reference(&folio) else { continue };
         folio.wait_writeback(task, Y::Y4).await;
     }
 }
@@ -115,7 +112,7 @@ async fn submit_folio<F: FileSystem>(fs: &F, task: &Task, folio: Locked, i_size:
     if bytes.start >= i_size {
         // A truncate is on its way to drop it.
         mapping.with_blocks(&folio, |state| state.clear_dirty(0..state.count));
-        mapping.nothing_to_write(&folio);
+        mapping.nothing_to_write(task, &folio).await;
         return;
     }
     if i_size < bytes.end && !mapping.faults.armed(Fault::WritebackKeepsTail) {
@@ -123,7 +120,7 @@ async fn submit_folio<F: FileSystem>(fs: &F, task: &Task, folio: Locked, i_size:
         folio.data.write()[(i_size - bytes.start) as usize..].fill(0);
     }
     task.at(Y::B5).await;
-    begin_io(fs, &folio);
+    begin_io(fs, task, &folio).await;
     let mut pos = bytes.start;
     let end = mapping.sizes.block_up(i_size.min(bytes.end)).min(bytes.end);
     let mut submitted = false;
@@ -179,7 +176,7 @@ async fn blocks_for<F: FileSystem>(fs: &F, task: &Task, run: &Range<u64>, cached
 
 /// Sets the writeback flag, with a bias on the count of I/Os, so that the first one to complete does not end the
 /// writeback before the last one is submitted.
-fn begin_io<F: FileSystem>(fs: &F, folio: &Locked) {
+async fn begin_io<F: FileSystem>(fs: &F, task: &Task, folio: &Locked) {
     let mapping = fs.mapping();
     let bias = u32::from(!mapping.faults.armed(Fault::NoWritebackBias));
     let count = mapping.block_count(folio);
@@ -189,7 +186,7 @@ fn begin_io<F: FileSystem>(fs: &F, folio: &Locked) {
         let state = blocks.get_or_insert_with(|| BlockState::new(count, folio.is_uptodate(), true));
         state.writes_pending += bias;
     }
-    mapping.start_writeback(folio);
+    mapping.start_writeback(task, folio).await;
 }
 
 /// The next run of dirty blocks in `range` of the folio.

@@ -56,7 +56,7 @@ async fn zero_mapped<F: FileSystem>(fs: &F, task: &Task, map: &Iomap, pos: &mut 
         write_into(&folio, mapping.pos(&folio), &part, |into| into.fill(0));
         task.at(Y::W9).await;
         mapping.mark_uptodate(&folio, &part);
-        mapping.dirty_range(&folio, &part);
+        mapping.dirty_range(task, &folio, &part).await;
         // Zeroing is no write: the size stays.
         if mapping.faults.armed(Fault::NonWriteMovesSize) && part.end > mapping.i_size() {
             mapping.set_i_size(part.end);

@@ -82,6 +82,7 @@ places! {
     LOCK "waiting for a folio lock, holding a reference";
     LOCKD "waiting for a folio lock without a reference, to look up again";
     WBW "waiting for writeback to end";
+    TREE "waiting for the tree lock, or for its holder to be done with a frozen folio";
     ALLOC "allocating a folio: reclaim may run here";
     ADD1 "folio allocated, not in the cache yet";
     ADD4 "folio in the cache, locked, nothing in it";
@@ -153,10 +154,13 @@ places! {
     C2 "candidate locked, dirty and writeback not tested";
     C3 "before the candidate's entries are unmapped";
     C4 "private state released, references not frozen";
+    C5 "references frozen, before the removal; tree locked";
     C6 "removed, not freed";
     S0 "split: before the private state is released";
     S1 "split: allocating nodes";
     S2 "split: unmapped, before the tree lock";
+    S3 "split: references frozen, nothing replaced yet; tree locked";
+    S4 "split: tails in their slots, head still frozen; tree locked";
     S5 "split: done, tree unlocked";
     S6 "split: before the pieces are unlocked and freed";
     T0 "truncate: tail of the file system zeroed";

@@ -1,5 +1,5 @@
-//! Dirty and writeback state. Each edge changes flag, mark and counter in one index-lock section, so that they
-//! can only disagree where a rule is broken.
+//! Dirty and writeback state. Each edge changes flag, mark and counter in one hold of the tree lock, so that they can
+//! only disagree where a rule is broken. Clearing the dirty flag needs no lock: it leaves the marks alone.
 //!
 //! | edge | counters | marks |
 //! |---|---|---|
@@ -13,6 +13,7 @@ use crate::folio::{Folio, FolioRef, Locked};
 use crate::index::Mark;
 use crate::invariants::Broken;
 use crate::mapping::Mapping;
+use crate::tree::TreeGuard;
 use faults::Fault;
 use lanes::{Task, Y};
 use std::ops::Range;
@@ -20,31 +21,44 @@ use std::sync::atomic::Ordering::Relaxed;
 
 impl Mapping {
     /// Sets the dirty flag. A folio that has left the file stays as it is: nobody will write it.
-    fn mark_dirty(&self, folio: &Folio) {
-        {
-            let mut index = self.index();
-            if !folio.is_attached() || !folio.change_dirty(true) {
-                return;
-            }
-            index.set_mark(folio, Mark::Dirty, true);
-            self.memory.dirty.fetch_add(folio.pages() as i64, Relaxed);
+    fn mark_dirty(&self, tree: &TreeGuard<'_>, folio: &Folio) {
+        if !folio.is_attached() || !folio.change_dirty(true) {
+            return;
         }
+        tree.index().set_mark(folio, Mark::Dirty, true);
+        self.memory.dirty.fetch_add(folio.pages() as i64, Relaxed);
         self.memory.dirtied.raise();
     }
 
     /// Makes the blocks that `range` touches dirty, and the folio.
-    pub fn dirty_range(&self, folio: &Folio, range: &Range<u64>) {
+    pub async fn dirty_range(&self, task: &Task, folio: &Folio, range: &Range<u64>) {
+        let tree = self.lock_tree(task).await;
         let touched = self.blocks_touched(folio, range);
         if let Some(state) = &mut *folio.blocks.lock() {
             state.set_dirty(touched);
         }
-        self.mark_dirty(folio);
+        self.mark_dirty(&tree, folio);
     }
 
     /// Makes the whole folio dirty: what a store through a mapping does, which knows no blocks.
-    pub fn dirty_folio(&self, folio: &Folio) {
+    pub async fn dirty_folio(&self, task: &Task, folio: &Folio) {
+        let tree = self.lock_tree(task).await;
+        self.dirty_folio_in(&tree, folio);
+    }
+
+    /// As [`Mapping::dirty_folio`], for callers that hold the tree lock already: whoever removes a page table entry, or
+    /// write-protects it, takes the lock first, so that the store it knows of is never in neither place.
+    pub(crate) fn dirty_folio_in(&self, tree: &TreeGuard<'_>, folio: &Folio) {
         self.with_blocks(folio, |state| state.set_dirty(0..state.count));
-        self.mark_dirty(folio);
+        self.mark_dirty(tree, folio);
+    }
+
+    /// Write-protects the folio's page table entries and puts the stores they saw into its dirty state.
+    pub(crate) async fn protect(&self, task: &Task, folio: &Locked) {
+        let tree = self.lock_tree(task).await;
+        if self.page_table.write_protect(folio.folio()) {
+            self.dirty_folio_in(&tree, folio);
+        }
     }
 
     /// Begins to clean a folio for writeback: no store can go unnoticed any more, the flag is clear.
@@ -59,14 +73,11 @@ impl Mapping {
             self.page_table.write_protect(folio.folio());
             return was_dirty;
         }
-        if self.page_table.write_protect(folio.folio()) {
-            self.dirty_folio(folio);
-        }
+        self.protect(task, folio).await;
         self.clear_dirty(folio)
     }
 
     fn clear_dirty(&self, folio: &Locked) -> bool {
-        let _index = self.index();
         let was_dirty = folio.change_dirty(false);
         if was_dirty {
             self.memory.dirty.fetch_sub(folio.pages() as i64, Relaxed);
@@ -76,20 +87,15 @@ impl Mapping {
 
     /// The folio will not be written: drops its dirty state with its accounting.
     pub fn cancel_dirty(&self, folio: &Locked) {
-        {
-            let _index = self.index();
-            if !folio.change_dirty(false) {
-                return;
-            }
-            self.memory.dirty.fetch_sub(folio.pages() as i64, Relaxed);
+        if self.clear_dirty(folio) {
+            self.memory.throttled.wake_all();
         }
-        self.memory.throttled.wake_all();
     }
 
     /// Blocks wholly inside `range` will not be written, because the file system has freed them. The caller
     /// holds the folio lock. A block partly outside the range keeps its bytes, so it stays dirty: clearing
     /// rounds inward where setting rounds outward.
-    pub fn clean_dropped_blocks(&self, folio: &Locked, range: &Range<u64>) {
+    pub async fn clean_dropped_blocks(&self, task: &Task, folio: &Locked, range: &Range<u64>) {
         let armed = self.faults.armed(Fault::DirtyClearOutward);
         let blocks = if armed { self.blocks_touched(folio, range) } else { self.blocks_inside(folio, range) };
         if blocks.is_empty() || !folio.is_dirty() {
@@ -97,13 +103,14 @@ impl Mapping {
         }
         if self.with_blocks(folio, |state| state.clear_dirty(blocks)) == Some(true) {
             self.cancel_dirty(folio);
-            self.index().set_mark(folio, Mark::Dirty, false);
+            self.lock_tree(task).await.index().set_mark(folio, Mark::Dirty, false);
         }
     }
 
     /// Sets the writeback flag. The caller holds the folio lock and has cleaned the folio.
-    pub fn start_writeback(&self, folio: &Locked) {
-        let mut index = self.index();
+    pub async fn start_writeback(&self, task: &Task, folio: &Locked) {
+        let tree = self.lock_tree(task).await;
+        let mut index = tree.index();
         if !folio.change_writeback(true) {
             self.report(Broken::invariant(format!("writeback of folio {} began twice", folio.index())));
             return;
@@ -120,7 +127,8 @@ impl Mapping {
     /// the flag is clear, truncate may free it.
     pub async fn end_writeback(&self, task: &Task, folio: &FolioRef) {
         {
-            let mut index = self.index();
+            let tree = self.lock_tree(task).await;
+            let mut index = tree.index();
             if !folio.change_writeback(false) {
                 self.report(Broken::invariant(format!("writeback of folio {} ended twice", folio.index())));
                 return;
@@ -142,9 +150,10 @@ impl Mapping {
 
     /// A folio that was cleaned needs no I/O after all (its blocks are holes or beyond the end of file): brings
     /// its marks in line, as the start and end of an empty writeback would.
-    pub fn nothing_to_write(&self, folio: &Locked) {
+    pub async fn nothing_to_write(&self, task: &Task, folio: &Locked) {
         if !self.faults.armed(Fault::MarkOnCleanFolio) {
-            let mut index = self.index();
+            let tree = self.lock_tree(task).await;
+            let mut index = tree.index();
             if !folio.is_dirty() {
                 index.set_mark(folio, Mark::Dirty, false);
             }

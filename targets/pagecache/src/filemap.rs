@@ -269,10 +269,10 @@ impl Mapping {
             self.page_table.install(page, locked.folio(), true);
             let folio = locked.unlock();
             task.at(Y::M6).await;
-            self.dirty_folio(&folio);
+            self.dirty_folio(task, &folio).await;
             return Ok(None);
         }
-        self.dirty_folio(&locked);
+        self.dirty_folio(task, &locked).await;
         task.at(Y::M4).await;
         if self.is_beyond_eof(page) && !unchecked {
             return Err(Error::Bus);

@@ -120,15 +120,22 @@ impl Index {
         prepared.0.is_for(&self.array)
     }
 
-    /// Replaces a folio's entry by those of `pieces`, in order, which inherit its marks; behind the last piece its
-    /// range is left empty. `pages` is how many pages the folio had. False if [`Index::can_split`] is.
-    pub(crate) fn split(&mut self, prepared: PreparedSplit, pages: u64, pieces: &[Arc<Folio>]) -> bool {
-        let mut next = pieces.iter();
-        let done = self.array.split(prepared.0, |_| next.next().cloned().map(Entry::Item)).is_ok();
-        if done {
-            self.pages = self.pages - pages + pieces.iter().map(|piece| piece.pages()).sum::<u64>();
-        }
-        done
+    /// Replaces a folio's entry by smaller ones that all lead to it still and have its marks. False, and nothing
+    /// changed, if [`Index::can_split`] is.
+    pub(crate) fn split(&mut self, prepared: PreparedSplit) -> bool {
+        let head = prepared.0.entry().clone();
+        self.array.split(prepared.0, |_| Some(head.clone())).is_ok()
+    }
+
+    /// Puts a piece of a folio into its own entry, which leads to the folio's head: the marks stay.
+    pub(crate) fn replace(&mut self, piece: &Arc<Folio>) {
+        self.array.store(piece.index(), 0, Entry::Item(piece.clone()));
+    }
+
+    /// Empties the entry of a piece that is not to stay in the file.
+    pub(crate) fn drop_piece(&mut self, piece: &Folio) {
+        self.pages -= piece.pages();
+        self.array.erase(piece.index());
     }
 
     /// Sets or clears a mark of the folio's entry.

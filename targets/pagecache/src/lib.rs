@@ -10,6 +10,7 @@
 //! | [`folio`] | a folio: flags, lock, references, bytes |
 //! | [`blocks`] | its per-block uptodate and dirty state |
 //! | [`index`] | the index of a file's folios, with marks |
+//! | [`tree`] | its lock, and lookups without it |
 //! | [`mapping`] | a file's cache: index, size, locks, error flag |
 //! | [`memory`] | the counters all mappings share, and the memory limit |
 //! | [`lookup`] | finding folios, creating them |
@@ -27,12 +28,13 @@
 //! |---|---|---|
 //! | `invalidate_lock` | sleeping, shared or exclusive | shared: filling folios from the device; exclusive: dropping a range and its blocks |
 //! | folio lock | sleeping | a folio's place in the file, its private state against release, its fill |
-//! | index lock | short | index, marks, the dirty and writeback flags' edges, counters |
+//! | tree lock | spinning: a holder never sleeps | index, marks, the dirty and writeback flags' edges; lookups do without |
 //! | page table lock | short | page table entries |
 //! | block state lock | short | per-block bits of one folio |
 //!
-//! Order, outer to inner: `invalidate_lock`, folio lock (ascending index), page table, index, block state, bytes.
-//! Short locks are never held across an await: lanes are `Send`, so the compiler sees to it.
+//! Order, outer to inner: `invalidate_lock`, folio lock (ascending index), tree lock, page table, block state, bytes.
+//! Short locks are never held across an await: lanes are `Send`, so the compiler sees to it. The tree lock may be:
+//! its holder can be stopped, but waits for nothing.
 //!
 //! Absent on purpose: operations, oracles, schedules, extents. What the cache needs from a file system stands in
 //! [`filemap::FileOps`].
@@ -50,6 +52,7 @@ pub mod memory;
 pub mod pagetable;
 pub mod reclaim;
 pub mod split;
+pub mod tree;
 pub mod truncate;
 
 pub use blocks::BlockState;
@@ -61,3 +64,4 @@ pub use invariants::Broken;
 pub use mapping::{Mapping, Sizes};
 pub use memory::Memory;
 pub use pagetable::PageTable;
+pub use tree::{Slots, TreeGuard};

@@ -24,27 +24,28 @@ impl Mapping {
                     return Some(folio);
                 }
             }
-            task.at(Y::LK3).await;
+            self.retry(task).await;
         }
     }
 
-    /// The folio that `find` finds in the index, referenced, without a place to switch lanes: for walks that test it
-    /// under its lock anyway.
+    /// The folio that `find` finds in the index, referenced, for walks that test it under its lock anyway.
     ///
     /// A folio whose references are frozen is being removed or split, or will turn out to be in use and stay: it may
     /// not be passed over. Frozen sections are short and do not sleep, so this looks again until it is over.
-    pub(crate) fn peek(&self, find: impl Fn(&Index) -> Option<Slot<'_>>) -> Option<FolioRef> {
+    pub async fn peek(&self, task: &Task, find: impl Fn(&Index) -> Option<Slot<'_>>) -> Option<FolioRef> {
         loop {
-            match find(&self.index()) {
-                None => return None,
-                Some(slot) => {
-                    if let Some(folio) = FolioRef::try_get(slot.folio) {
-                        return Some(folio);
-                    }
-                }
+            let found = find(&self.index())?.folio.clone();
+            if let Some(folio) = FolioRef::try_get(&found) {
+                return Some(folio);
             }
-            std::hint::spin_loop();
+            self.retry(task).await;
         }
+    }
+
+    /// A lookup has met a frozen folio, or one that has left its slot: before it looks again.
+    async fn retry(&self, task: &Task) {
+        task.at(Y::LK3).await;
+        self.tree_settled(task).await;
     }
 
     /// A reference to a folio found in the index, unless it is being removed or split at this moment.
@@ -83,7 +84,7 @@ impl Mapping {
             let aligned_to = if self.faults.armed(Fault::FallbackNotRealigned) { wanted } else { order };
             let first = index >> aligned_to << aligned_to;
             let folio = Folio::create(first, order, (self.sizes.page << order) as usize, task.lane());
-            if self.add(&folio) {
+            if self.add(task, &folio).await {
                 break Locked::created(folio);
             }
             drop(Locked::created(folio));
@@ -105,9 +106,9 @@ impl Mapping {
         by_len.min(by_index).min(self.sizes.max_order).max(self.sizes.min_order)
     }
 
-    fn add(&self, folio: &FolioRef) -> bool {
-        let mut index = self.index();
-        if !index.insert(folio.arc().clone()) {
+    async fn add(&self, task: &Task, folio: &FolioRef) -> bool {
+        let tree = self.lock_tree(task).await;
+        if !tree.index().insert(folio.arc().clone()) {
             return false;
         }
         folio.add_refs(folio.pages() as i32);

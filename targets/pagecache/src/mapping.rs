@@ -6,9 +6,9 @@ use crate::index::Index;
 use crate::invariants::Reported;
 use crate::memory::Memory;
 use crate::pagetable::PageTable;
+use crate::tree::{Slots, Tree, TreeGuard};
 use faults::{Fault, FaultSet};
-use lanes::RwSem;
-use parking_lot::{Mutex, MutexGuard};
+use lanes::{RwSem, Task};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -66,7 +66,7 @@ impl Sizes {
 pub struct Mapping {
     /// The sizes.
     pub sizes: Sizes,
-    index: Mutex<Index>,
+    tree: Tree,
     i_size: AtomicU64,
     /// Shared by whoever fills folios from the device, exclusive for whoever drops a range with its blocks.
     pub invalidate_lock: RwSem,
@@ -87,7 +87,7 @@ impl Mapping {
     pub fn new(sizes: Sizes, memory: Arc<Memory>, faults: FaultSet) -> Mapping {
         Mapping {
             sizes,
-            index: Mutex::new(Index::new(faults.armed(Fault::PagesMiscounted))),
+            tree: Tree::new(Index::new(faults.armed(Fault::PagesMiscounted))),
             i_size: AtomicU64::new(0),
             invalidate_lock: RwSem::new("invalidate_lock"),
             memory,
@@ -99,9 +99,19 @@ impl Mapping {
         }
     }
 
-    /// The index, under its lock.
-    pub fn index(&self) -> MutexGuard<'_, Index> {
-        self.index.lock()
+    /// The index as it is now, looked at without the tree lock: somebody may be changing it.
+    pub fn index(&self) -> Slots<'_> {
+        self.tree.read()
+    }
+
+    /// Takes the tree lock, for changing the index.
+    pub async fn lock_tree<'a>(&'a self, task: &'a Task) -> TreeGuard<'a> {
+        self.tree.lock(task).await
+    }
+
+    /// Waits until nobody is changing the index.
+    pub(crate) async fn tree_settled(&self, task: &Task) {
+        self.tree.settled(task).await;
     }
 
     /// The size of the file. A reader that sees a size sees the bytes below it.

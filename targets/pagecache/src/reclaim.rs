@@ -1,6 +1,6 @@
 //! Evicting clean folios.
 
-use crate::folio::{Folio, FolioRef};
+use crate::folio::{Folio, FolioRef, Locked};
 use crate::mapping::Mapping;
 use faults::Fault;
 use lanes::{Task, Y};
@@ -50,7 +50,7 @@ impl Mapping {
         }
         if self.page_table.is_mapped(&locked) {
             task.at(Y::C3).await;
-            self.unmap_folio(locked.folio());
+            self.unmap_folio(task, &locked).await;
             if locked.is_dirty() {
                 return Evicted::No; // a store the flag did not know of
             }
@@ -59,6 +59,7 @@ impl Mapping {
         *locked.blocks.lock() = None;
         task.at(Y::C4).await;
         // References first, then dirty: a store made through a reference dropped in between is seen this way.
+        let tree = self.lock_tree(task).await;
         let pages = locked.pages() as i32;
         if !locked.freeze(pages + 1) {
             return Evicted::No;
@@ -67,24 +68,29 @@ impl Mapping {
             locked.unfreeze(pages + 1);
             return Evicted::No;
         }
-        self.detach(&locked);
+        task.at(Y::C5).await;
+        self.detach(&tree, &locked);
         locked.unfreeze(1);
+        drop(tree);
         task.at(Y::C6).await;
         Evicted::Yes
     }
 
     /// Removes all page table entries: the file is no longer mapped.
-    pub fn unmap_all(&self) {
+    pub async fn unmap_all(&self, task: &Task) {
+        let tree = self.lock_tree(task).await;
         for folio in self.page_table.unmap(0..u64::MAX, |_| true) {
-            self.dirty_folio(&folio);
+            self.dirty_folio_in(&tree, &folio);
         }
     }
 
     /// Removes the page table entries of a folio, putting their dirty bits into its flag.
-    pub(crate) fn unmap_folio(&self, folio: &FolioRef) {
-        let dirty = self.page_table.unmap(folio.index()..folio.end_index(), |mapped| mapped.is(folio.arc()));
+    pub(crate) async fn unmap_folio(&self, task: &Task, folio: &Locked) {
+        let tree = self.lock_tree(task).await;
+        let this = folio.folio().arc();
+        let dirty = self.page_table.unmap(folio.index()..folio.end_index(), |mapped| mapped.is(this));
         if !dirty.is_empty() {
-            self.dirty_folio(folio);
+            self.dirty_folio_in(&tree, folio);
         }
     }
 }

@@ -1,13 +1,12 @@
 //! Splitting a large folio into folios of the smallest order.
 
 use crate::error::{Error, Result};
-use crate::folio::{Folio, FolioRef, Locked};
-use crate::index::PreparedSplit;
+use crate::folio::{Folio, Locked};
 use crate::invariants::Broken;
 use crate::mapping::Mapping;
+use crate::tree::TreeGuard;
 use faults::Fault;
 use lanes::{Task, Y};
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 impl Mapping {
@@ -34,19 +33,28 @@ impl Mapping {
         // Allocated before the lock is taken for the split; what it is for is compared under that lock.
         let Some(prepared) = self.index().prepare_split(folio, min) else { return Err(Error::Busy) };
         task.at(Y::S1).await;
-        self.unmap_folio(folio.folio());
+        self.unmap_folio(task, folio).await;
         task.at(Y::S2).await;
+        let tree = self.lock_tree(task).await;
         let end = self.sizes.end_index(self.i_size());
         let pages = folio.pages();
         let refs = if self.faults.armed(Fault::SplitIgnoresRefs) { folio.refs() } else { pages as i32 + 1 };
-        if !self.index().can_split(&prepared) || !folio.freeze(refs) {
+        if !tree.index().can_split(&prepared) || !folio.freeze(refs) {
             return Err(Error::Again);
         }
-        // The head's references come back only after its slots lead to the pieces: until then a lookup of any
-        // page would still find the head.
+        task.at(Y::S3).await;
         let pieces = self.carve(task, folio, min);
-        self.replace_by_pieces(folio, prepared, pages, &pieces, end);
-        folio.unfreeze(refs - (pages - folio.pages()) as i32);
+        if !tree.index().split(prepared) {
+            let at = folio.index();
+            self.report(Broken::invariant(format!("folio {at} was split, and the index has something else there")));
+        }
+        // The head's references come back only when every slot leads to its own piece: until then a lookup of any page
+        // would still find the head.
+        let head_refs = refs - (pages - folio.pages()) as i32;
+        self.fill_slots(&tree, &pieces, end);
+        task.at(Y::S4).await;
+        folio.unfreeze(head_refs);
+        drop(tree);
         task.at(Y::S5).await;
         task.at(Y::S6).await;
         drop(pieces); // unlocks them; the dropped ones are freed
@@ -73,27 +81,21 @@ impl Mapping {
         pieces
     }
 
-    fn replace_by_pieces(&self, head: &Locked, prepared: PreparedSplit, pages: u64, pieces: &[Locked], end: u64) {
-        let mut index = self.index();
-        let kept: Vec<Arc<Folio>> = std::iter::once(head.folio())
-            .chain(pieces.iter().map(Locked::folio).filter(|piece| piece.index() < end))
-            .map(|piece| FolioRef::arc(piece).clone())
-            .collect();
-        if !index.split(prepared, pages, &kept) {
-            let at = head.index();
-            self.report(Broken::invariant(format!("folio {at} was split, and the index has something else there")));
-        }
+    /// Puts the pieces into their slots, or out of the file if they begin at or after page `end`.
+    fn fill_slots(&self, tree: &TreeGuard<'_>, pieces: &[Locked], end: u64) {
         for piece in pieces {
             if piece.index() < end {
                 piece.add_refs(piece.pages() as i32);
                 piece.change_attached(true);
-            } else {
-                self.memory.cached.fetch_sub(piece.pages() as i64, Relaxed);
-                // Dirty pages that leave the file undo their accounting, exactly once.
-                if piece.change_dirty(false) && !self.faults.armed(Fault::SplitDropsDirty) {
-                    let times = if self.faults.armed(Fault::SplitCleansTwice) { 2 } else { 1 };
-                    self.memory.dirty.fetch_sub(times * piece.pages() as i64, Relaxed);
-                }
+                tree.index().replace(piece.folio().arc());
+                continue;
+            }
+            tree.index().drop_piece(piece);
+            self.memory.cached.fetch_sub(piece.pages() as i64, Relaxed);
+            // Dirty pages that leave the file undo their accounting, exactly once.
+            if piece.change_dirty(false) && !self.faults.armed(Fault::SplitDropsDirty) {
+                let times = if self.faults.armed(Fault::SplitCleansTwice) { 2 } else { 1 };
+                self.memory.dirty.fetch_sub(times * piece.pages() as i64, Relaxed);
             }
         }
     }

@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::folio::{Folio, FolioRef, Locked};
 use crate::invariants::Broken;
 use crate::mapping::Mapping;
+use crate::tree::TreeGuard;
 use faults::Fault;
 use lanes::{Task, Y};
 use std::ops::Range;
@@ -23,8 +24,9 @@ impl Mapping {
     /// Removes the page table entries of `range`'s pages.
     pub(crate) async fn unmap_range(&self, task: &Task, pages: Range<u64>) {
         task.at(Y::UNMAP).await;
+        let tree = self.lock_tree(task).await;
         for folio in self.page_table.unmap(pages, |_| true) {
-            self.dirty_folio(&folio);
+            self.dirty_folio_in(&tree, &folio);
         }
     }
 
@@ -82,33 +84,34 @@ impl Mapping {
     }
 
     /// The first folio that meets `pages`, if it qualifies for removal in this walk.
-    fn next_in(&self, pages: &Range<u64>) -> Option<FolioRef> {
+    async fn next_in(&self, task: &Task, pages: &Range<u64>) -> Option<FolioRef> {
         let any = self.faults.armed(Fault::PunchDropsFolio);
         let qualifies = |folio: &Folio| any || (folio.index() >= pages.start && folio.end_index() <= pages.end);
-        self.peek(|index| {
+        self.peek(task, |index| {
             let mut slot = index.find(pages.start, pages.end)?;
             while !qualifies(slot.folio) {
                 slot = index.find(slot.folio.end_index(), pages.end)?;
             }
             Some(slot)
         })
+        .await
     }
 
     async fn first_pass(&self, task: &Task, mut pages: Range<u64>) {
-        while let Some(folio) = self.next_in(&pages) {
+        while let Some(folio) = self.next_in(task, &pages).await {
             pages.start = folio.end_index();
             let Ok(locked) = folio.try_lock(task) else { continue };
             if !locked.is_attached() || locked.is_writeback() {
                 continue;
             }
             task.at(Y::T2).await;
-            self.drop_folio(&locked);
+            self.drop_folio(task, &locked).await;
         }
     }
 
     async fn second_pass(&self, task: &Task, pages: Range<u64>) {
         let mut rest = pages.clone();
-        while let Some(folio) = self.next_in(&rest) {
+        while let Some(folio) = self.next_in(task, &rest).await {
             if self.faults.armed(Fault::NoSecondPass) {
                 return;
             }
@@ -121,14 +124,14 @@ impl Mapping {
                 locked.wait_writeback(task, Y::WBW).await;
             }
             rest.start = locked.end_index();
-            self.drop_folio(&locked);
+            self.drop_folio(task, &locked).await;
         }
     }
 
     /// The folio that contains `page`, locked and in the file.
     pub async fn lock_attached(&self, task: &Task, page: u64, y: Y) -> Option<Locked> {
         loop {
-            let locked = self.peek(|index| index.load(page))?.lock(task, y).await;
+            let locked = self.peek(task, |index| index.load(page)).await?.lock(task, y).await;
             if locked.is_attached() && locked.contains(page) {
                 return Some(locked);
             }
@@ -146,7 +149,7 @@ impl Mapping {
             return false;
         }
         if part == bytes {
-            self.drop_folio(&folio);
+            self.drop_folio(task, &folio).await;
             return true;
         }
         if !(removal == Removal::PunchUnflushed && self.faults.armed(Fault::PunchKeepsEdges)) {
@@ -155,8 +158,8 @@ impl Mapping {
         if removal == Removal::PunchUnflushed {
             // Stores that only an entry knows of would make the blocks dirty again, after they have lost their
             // backing; so would a store through an entry left writable.
-            self.protect(&folio);
-            self.clean_dropped_blocks(&folio, &part);
+            self.protect(task, &folio).await;
+            self.clean_dropped_blocks(task, &folio, &part).await;
         }
         if folio.order() == self.sizes.min_order {
             return true;
@@ -166,35 +169,36 @@ impl Mapping {
         }
         if folio.is_dirty() {
             // Its other bytes are needed. What a mapping shows beyond the end of file goes all the same.
-            self.unmap_folio(folio.folio());
+            self.unmap_folio(task, &folio).await;
             return false;
         }
-        self.drop_folio(&folio);
+        self.drop_folio(task, &folio).await;
         true
     }
 
     /// Takes a folio out of the file for good. The order matters: entries first, so that no store comes after;
     /// the private state; the dirty state with its accounting; then the removal.
-    pub(crate) fn drop_folio(&self, folio: &Locked) {
-        self.unmap_folio(folio.folio());
+    pub(crate) async fn drop_folio(&self, task: &Task, folio: &Locked) {
+        self.unmap_folio(task, folio).await;
         if !self.faults.armed(Fault::TruncateKeepsDirty) {
             self.cancel_dirty(folio);
         }
         *folio.blocks.lock() = None;
-        self.detach(folio);
+        let tree = self.lock_tree(task).await;
+        self.detach(&tree, folio);
+        drop(tree);
         folio.add_refs(-(folio.pages() as i32));
     }
 
     /// Removes the folio from the index. The index's references are the caller's to drop.
-    pub(crate) fn detach(&self, folio: &Locked) {
-        let mut index = self.index();
+    pub(crate) fn detach(&self, tree: &TreeGuard<'_>, folio: &Locked) {
         if folio.is_dirty() {
             self.report(Broken::invariant(format!("folio {} was removed while dirty", folio.index())));
         }
         if folio.is_writeback() {
             self.report(Broken::invariant(format!("folio {} was removed under writeback", folio.index())));
         }
-        if !index.remove(folio.folio().arc()) {
+        if !tree.index().remove(folio.folio().arc()) {
             self.report(Broken::invariant(format!("folio {} was removed twice", folio.index())));
             return;
         }
@@ -211,7 +215,7 @@ impl Mapping {
         let mut rest = self.sizes.index(range.start)..self.sizes.end_index(range.end);
         let mut result = Ok(());
         loop {
-            let Some(folio) = self.peek(|index| index.find(rest.start, rest.end)) else { return result };
+            let Some(folio) = self.peek(task, |index| index.find(rest.start, rest.end)).await else { return result };
             task.at(Y::I1).await;
             let locked = folio.lock(task, Y::I2).await;
             if !locked.is_attached() {
@@ -220,7 +224,7 @@ impl Mapping {
             locked.wait_writeback(task, Y::WBW).await;
             rest.start = locked.end_index();
             if !self.faults.armed(Fault::InvalidateNoUnmap) {
-                self.unmap_folio(locked.folio());
+                self.unmap_folio(task, &locked).await;
             }
             if locked.is_dirty() {
                 result = Err(Error::Busy);
@@ -228,20 +232,15 @@ impl Mapping {
             }
             *locked.blocks.lock() = None;
             task.at(Y::I3).await;
+            let tree = self.lock_tree(task).await;
             if locked.is_dirty() {
                 result = Err(Error::Busy);
                 continue;
             }
-            self.detach(&locked);
+            self.detach(&tree, &locked);
+            drop(tree);
             locked.add_refs(-(locked.pages() as i32));
             task.at(Y::I4).await;
-        }
-    }
-
-    /// Write-protects the folio's entries and puts the stores they saw into its dirty state.
-    fn protect(&self, folio: &Locked) {
-        if self.page_table.write_protect(folio.folio()) {
-            self.dirty_folio(folio);
         }
     }
 
@@ -265,7 +264,7 @@ impl Mapping {
             return;
         }
         if let Some(folio) = self.lock_attached(task, self.sizes.index(old), Y::W12).await {
-            self.protect(&folio);
+            self.protect(task, &folio).await;
         }
     }
 }

@@ -348,7 +348,7 @@ impl File {
     /// Unmaps, closes and opens again: entries go, and what was preallocated beyond the end of file.
     pub async fn reopen(&self, task: &Task) {
         task.at(Y::UNMAP).await;
-        self.mapping.unmap_all();
+        self.mapping.unmap_all(task).await;
         let _exclusive = self.i_rwsem.write(task, Y::W0).await;
         self.dio.drained(task, Y::W1, "direct I/O").await;
         let eof = self.eof_block();
@@ -365,7 +365,7 @@ impl File {
     /// [`Error::Io`] if data was lost on the way.
     pub async fn settle(&self, task: &Task) -> Result<()> {
         let synced = self.fsync(task, ALL).await;
-        self.mapping.unmap_all();
+        self.mapping.unmap_all(task).await;
         // What came back dirty from the page table is written, too.
         write_and_wait(self, task, ALL).await;
         self.reclaim(task, ALL).await;
