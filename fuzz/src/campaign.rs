@@ -8,7 +8,7 @@ use crate::program::Program;
 use crate::runner::Runner;
 use crate::worker::{Settings, Worker};
 use faults::FaultSet;
-use oracle::{Class, Divergence, OpKind, TargetError};
+use oracle::{Divergence, OpKind, TargetError};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
@@ -54,17 +54,14 @@ pub struct Progress {
     pub about: OnceLock<String>,
 }
 
-/// Told about every finding at once.
-pub type OnFinding<'a> = dyn Fn(&Progress, &Finding, &Path) + Sync + 'a;
+/// Told about every finding at once, with the number of the program that showed it.
+pub type OnFinding<'a> = dyn Fn(&Progress, u64, &Finding, &Path) + Sync + 'a;
 
 /// How many programs a thread takes at a time.
 const SHARE: u64 = 64;
 
 /// Most programs of a batch.
 const MAX_BATCH: u64 = 1 << 14;
-
-/// Candidates that hang cost the whole patience each, so few are tried.
-const HANG_BUDGET: u64 = 40;
 
 impl Campaign {
     /// The targets, nothing run yet.
@@ -156,7 +153,7 @@ impl Task<'_> {
                 let verdict = runner.run(&program, FaultSet::NONE);
                 ops += verdict.ops;
                 if let Some(divergence) = verdict.divergence {
-                    self.diverged(&divergence, &bytes, || {
+                    self.diverged(&divergence, number, &bytes, || {
                         let found = Finding::on_model(&mut runner, &program, None, divergence.class);
                         found.ok_or_else(|| undetermined(self.campaign.seed, number, &divergence))
                     })?;
@@ -188,7 +185,10 @@ impl Task<'_> {
                 generator.fill(number, &mut bytes);
                 let mut program = decode(&bytes);
                 program.keep(&self.campaign.kinds);
-                self.diverged(&divergence, &bytes, || shrink(&mut worker, &program, &divergence))?;
+                self.diverged(&divergence, number, &bytes, || {
+                    let replay = worker.settings().replay();
+                    Finding::on_target(&program, &divergence, &mut |candidate| worker.run(candidate), &replay)
+                })?;
             }
             // Batches of some tenths of a second: long enough to hide the pipe, short enough to stop soon.
             let quick = begun.elapsed() < Duration::from_millis(200);
@@ -200,6 +200,7 @@ impl Task<'_> {
     fn diverged(
         &self,
         divergence: &Divergence,
+        number: u64,
         bytes: &[u8],
         minimize: impl FnOnce() -> Result<Finding, TargetError>,
     ) -> Result<(), TargetError> {
@@ -208,9 +209,9 @@ impl Task<'_> {
             return Ok(());
         }
         let mut finding = minimize()?;
-        finding.tell(format!("Drawn from: {}", drawn(bytes)));
+        finding.tell(format!("Drawn as program {number} of seed {}: {}", self.campaign.seed, drawn(bytes)));
         if let Some(path) = self.findings.keep(&finding)? {
-            (self.on_finding)(self.progress, &finding, &path);
+            (self.on_finding)(self.progress, number, &finding, &path);
         }
         Ok(())
     }
@@ -229,22 +230,4 @@ fn about(worker: &Worker) -> String {
     let lacks: Vec<String> = worker.lacks.iter().map(|lack| format!("{} ({})", lack.op, lack.errno)).collect();
     let lacks = if lacks.is_empty() { String::new() } else { format!(", lacks {}", lacks.join(", ")) };
     format!("{}{lacks}", worker.file_system)
-}
-
-/// Minimizes what a directory showed. A divergence that does not come back is kept as it is: on a real kernel
-/// that happens.
-fn shrink(worker: &mut Worker, program: &Program, divergence: &Divergence) -> Result<Finding, TargetError> {
-    let replay = worker.settings().replay();
-    let mut failure = None;
-    let mut run = |candidate: &Program| match worker.run(candidate) {
-        Ok(verdict) => verdict.divergence,
-        Err(error) => {
-            failure.get_or_insert(error);
-            None
-        }
-    };
-    let slow = matches!(divergence.class, Class::Hang | Class::Panic);
-    let budget = if slow { HANG_BUDGET } else { crate::finding::BUDGET };
-    let finding = Finding::on_target(program, divergence, budget, &mut run, &replay);
-    failure.map_or(Ok(finding), Err)
 }

@@ -3,6 +3,7 @@
 mod bench;
 mod files;
 mod hunt;
+mod minimize;
 mod run;
 mod show;
 mod style;
@@ -47,7 +48,7 @@ enum Command {
     /// Run reproducers again
     Replay(files::Replay),
     /// Shrink a reproducer
-    Minimize(files::Minimize),
+    Minimize(minimize::Minimize),
     /// Show who did what when in a reproducer's run
     Show(show::Show),
     /// Turn reproducers into corpus bytes for `cargo fuzz`, and bytes into reproducers

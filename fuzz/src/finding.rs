@@ -4,11 +4,15 @@ use crate::minimize::{Minimized, minimize};
 use crate::program::Program;
 use crate::reproducer::{Expect, Reproducer};
 use crate::runner::Runner;
+use crate::verdict::Verdict;
 use faults::{Fault, FaultSet};
-use oracle::{Class, Divergence};
+use oracle::{Class, Divergence, TargetError};
 
 /// Candidates a minimization may run. On the model that is well under a second.
 pub const BUDGET: u64 = 20_000;
+
+/// Candidates where each that shows the divergence costs a process, and perhaps the whole patience.
+const HANG_BUDGET: u64 = 40;
 
 /// A minimized divergence.
 #[derive(Clone, Debug)]
@@ -46,25 +50,32 @@ impl Finding {
     /// Minimizes a program that diverges on some other target; `run` runs a candidate there, `replay` is the
     /// command that does so with a file. If the minimized program does not show it again, the divergence stands
     /// as it was seen: not everything comes back on a real kernel.
+    ///
+    /// # Errors
+    /// The first error of `run`: a candidate that could not be run says nothing about the divergence.
     pub fn on_target(
         program: &Program,
         seen: &Divergence,
-        budget: u64,
-        run: &mut dyn FnMut(&Program) -> Option<Divergence>,
+        run: &mut dyn FnMut(&Program) -> Result<Verdict, TargetError>,
         replay: &str,
-    ) -> Finding {
+    ) -> Result<Finding, TargetError> {
         let class = seen.class;
+        let budget = if matches!(class, Class::Hang | Class::Panic) { HANG_BUDGET } else { BUDGET };
         let mut last = seen.clone();
+        let mut failure = None;
         let sizes = |program: &Program| (program.geometry.page, program.geometry.block);
         let minimized = minimize(program, class, budget, &mut |candidate| {
-            // Nobody but the file system chooses these.
-            let divergence = if sizes(candidate) == sizes(program) { run(candidate)? } else { return None };
+            // Nobody but the file system chooses these sizes.
+            if failure.is_some() || sizes(candidate) != sizes(program) {
+                return None;
+            }
+            let divergence = run(candidate).map_err(|error| failure = Some(error)).ok()?.divergence?;
             if divergence.class == class {
                 last = divergence.clone();
             }
             Some(divergence.class)
         });
-        Finding::new(minimized, last, None, None, replay)
+        failure.map_or(Ok(Finding::new(minimized, last, None, None, replay)), Err)
     }
 
     fn new(

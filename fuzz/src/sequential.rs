@@ -1,7 +1,7 @@
 //! Running a program on a target that cannot be scheduled: lane after lane, beside the flat file.
 
 use crate::bytes::decode_into;
-use crate::finding::{BUDGET, Finding};
+use crate::finding::Finding;
 use crate::generate::Generator;
 use crate::program::Program;
 use crate::runner::{content_at_rest, digest, refused, size_at_rest};
@@ -31,16 +31,8 @@ pub fn fuzz(target: &mut dyn Target, generator: &Generator, programs: u64) -> Re
         generator.fill(number, &mut bytes);
         decode_into(&bytes, &mut program);
         let Some(seen) = runner.run(target, &program, |_| {})?.divergence else { continue };
-        let mut failure = None;
-        let mut run = |candidate: &Program| match runner.run(target, candidate, |_| {}) {
-            Ok(verdict) => verdict.divergence,
-            Err(error) => {
-                failure.get_or_insert(error);
-                None
-            }
-        };
-        let finding = Finding::on_target(&program, &seen, BUDGET, &mut run, "foliofuzz replay");
-        return failure.map_or(Ok(Some(finding)), Err);
+        let mut run = |candidate: &Program| runner.run(target, candidate, |_| {});
+        return Finding::on_target(&program, &seen, &mut run, "foliofuzz replay").map(Some);
     }
     Ok(None)
 }

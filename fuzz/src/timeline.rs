@@ -7,11 +7,13 @@ use std::iter::Peekable;
 
 /// One line of one column.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Entry {
+pub struct Entry {
     /// Places passed before it.
-    step: usize,
-    lane: LaneId,
-    text: String,
+    pub step: usize,
+    /// Whose it is.
+    pub lane: LaneId,
+    /// What happens.
+    pub text: String,
 }
 
 /// The run of `program`, from its first place to its last. Columns are `width` characters wide.
@@ -45,7 +47,8 @@ fn line(out: &mut String, row: &str) {
     out.push('\n');
 }
 
-fn entries(program: &Program, recorded: &Recorded) -> Vec<Entry> {
+/// What happens in the run of `program`, in order.
+pub fn entries(program: &Program, recorded: &Recorded) -> Vec<Entry> {
     let mut entries = Vec::new();
     let mut answers = recorded.answers.iter().peekable();
     let mut begun = [None; LaneId::COUNT];

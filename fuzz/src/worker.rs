@@ -26,10 +26,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 use wire::{Reply, Request};
 
-/// Counters in the shared page: the program that runs, the operation it is at, and a count of all operations.
+/// Counters in the shared page: the program that runs, the operation it is at, a count of all operations begun, and
+/// the operations executed by the programs that are done, in this request.
 const PROGRAM: usize = 0;
 const STEP: usize = 1;
 const BEATS: usize = 2;
+const DONE: usize = 3;
 
 /// How often the parent looks at the counters.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -75,7 +77,7 @@ struct Process {
 pub struct Batch {
     /// Programs run.
     pub programs: u64,
-    /// Operations they executed.
+    /// Operations they executed. Of a program that took the child with it, all that had returned.
     pub ops: u64,
     /// The number of the program that ended the batch, and what it showed.
     pub divergent: Option<(u64, Divergence)>,
@@ -90,6 +92,8 @@ enum Waited {
         detail: String,
         program: u64,
         step: u64,
+        /// Executed by the programs before it.
+        done: u64,
     },
     Stopped,
 }
@@ -141,13 +145,14 @@ impl Worker {
                 let divergent = divergent.map(|(number, wire)| (number, Divergence::from(wire)));
                 Ok(Batch { programs, ops, divergent })
             }
-            Waited::Lost { class, detail, program, step } => {
+            Waited::Lost { class, detail, program, step, done } => {
                 let mut bytes = Vec::new();
                 generator.fill(program, &mut bytes);
                 let mut culprit = decode(&bytes);
                 culprit.keep(kinds);
                 let lost = lost(&culprit, class, detail, step);
-                Ok(Batch { programs: program - from + 1, ops: 0, divergent: Some((program, lost)) })
+                let programs = program.saturating_sub(from) + 1;
+                Ok(Batch { programs, ops: done + step, divergent: Some((program, lost)) })
             }
             Waited::Stopped => Ok(Batch { programs: 0, ops: 0, divergent: None }),
             Waited::Reply(_) => Err(TargetError::new("the worker answered something else")),
@@ -178,8 +183,10 @@ impl Worker {
 
     /// Sends a request and waits. A child that was lost is replaced.
     fn ask(&mut self, request: &Request, stop: &AtomicBool) -> Result<Waited, TargetError> {
-        self.process.words()[PROGRAM].store(0, Relaxed);
-        self.process.words()[STEP].store(0, Relaxed);
+        let first = if let Request::Batch { from, .. } = request { *from } else { 0 };
+        for (word, value) in [(PROGRAM, first), (STEP, 0), (DONE, 0)] {
+            self.process.words()[word].store(value, Relaxed);
+        }
         let mut line = serde_json::to_string(request).map_err(|error| TargetError::new(error.to_string()))?;
         line.push('\n');
         // A child that is dead already shows when its reply is waited for.
@@ -229,8 +236,8 @@ impl Worker {
     }
 
     fn lost(&self, class: Class, detail: String) -> Waited {
-        let words = self.process.words();
-        Waited::Lost { class, detail, program: words[PROGRAM].load(Relaxed), step: words[STEP].load(Relaxed) }
+        let [program, step, done] = [PROGRAM, STEP, DONE].map(|word| self.process.words()[word].load(Relaxed));
+        Waited::Lost { class, detail, program, step, done }
     }
 }
 

@@ -1,6 +1,7 @@
 //! A target of one's own, right and wrong in known ways: what somebody does who tests a cache of theirs.
 
 use foliofuzz::bytes::Profile;
+use foliofuzz::finding::Finding;
 use foliofuzz::generate::Generator;
 use foliofuzz::sequential::{Sequential, fuzz};
 use foliofuzz::{Program, Reproducer};
@@ -136,6 +137,21 @@ fn a_target_that_breaks_down_is_an_error_and_no_finding() {
     let generator = Generator { seed: 1, profile: Profile::ANY, strategy: None };
     let mut toy = Toy { content: Vec::new(), bug: Bug::BreaksDown };
     assert_eq!(fuzz(&mut toy, &generator, 500).unwrap_err().message, "the toy broke");
+}
+
+/// A candidate that could not be run does not agree: nothing is known of it.
+#[test]
+fn a_target_that_breaks_down_while_minimizing_is_an_error_and_not_asked_again() {
+    let program = "foliofuzz 1\npage 256\nblock 256\nfile_limit 512\nlane 0\nwrite off=0 len=9\nstat\n";
+    let program = program.parse::<Reproducer>().unwrap().program;
+    let seen = Divergence { class: Class::Content, op: None, offset: None, detail: String::new() };
+    let mut asked = 0;
+    let mut run = |_: &Program| {
+        asked += 1;
+        Err(TargetError::new("gone"))
+    };
+    let error = Finding::on_target(&program, &seen, &mut run, "foliofuzz replay").unwrap_err();
+    assert_eq!((error.message.as_str(), asked), ("gone", 1));
 }
 
 #[test]

@@ -1,11 +1,10 @@
-//! `replay`, `minimize` and `convert`: what is done with reproducers.
+//! `replay` and `convert`; what the commands on reproducers share.
 
 use super::style::{BAD, DIM, GOOD, paint, say};
 use super::{Ending, Result, trouble};
 use clap::Args;
 use faults::{Fault, FaultSet};
 use foliofuzz::bytes::{decode, encode};
-use foliofuzz::finding::{BUDGET, Finding};
 use foliofuzz::worker::{Settings, Worker};
 use foliofuzz::{Expect, Reproducer, Runner, Verdict};
 use oracle::TargetError;
@@ -23,6 +22,9 @@ pub(super) struct On {
     /// With --dir: report what is known of the file system, too; see `foliofuzz known`
     #[arg(long, requires = "dir")]
     strict: bool,
+    /// With --dir: a system call that takes longer hangs
+    #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE_S)]
+    patience: f64,
     /// Arm this fault instead of the one the file names
     #[arg(long, value_name = "NAME", value_parser = super::hunt::fault, conflicts_with_all = ["no_fault", "dir"])]
     fault: Option<Fault>,
@@ -31,8 +33,13 @@ pub(super) struct On {
     no_fault: bool,
 }
 
-/// Longest wait for a call of a file system.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longest wait for a call of a file system, unless somebody says otherwise.
+pub(super) const PATIENCE_S: f64 = 20.0;
+
+/// So many seconds, within reason.
+pub(super) fn patience(seconds: f64) -> Duration {
+    Duration::from_secs_f64(if seconds.is_nan() { PATIENCE_S } else { seconds.clamp(0.1, 1e6) })
+}
 
 /// Reads a reproducer, or the bytes a fuzz target was given: files that are called `.folio` are text, and so is
 /// what begins like one.
@@ -57,12 +64,13 @@ impl On {
         Ok(fault)
     }
 
-    fn worker(&self) -> Result<Option<Worker>> {
-        let settings = |dir: &PathBuf| Settings { dir: dir.clone(), patience: PATIENCE, strict: self.strict };
+    pub(super) fn worker(&self) -> Result<Option<Worker>> {
+        let patience = patience(self.patience);
+        let settings = |dir: &PathBuf| Settings { dir: dir.clone(), patience, strict: self.strict };
         self.dir.as_ref().map(|dir| Worker::start(&settings(dir))).transpose()
     }
 
-    fn run(&self, reproducer: &Reproducer, worker: Option<&mut Worker>) -> Result<Verdict> {
+    pub(super) fn run(&self, reproducer: &Reproducer, worker: Option<&mut Worker>) -> Result<Verdict> {
         match worker {
             Some(worker) => worker.run(&reproducer.program),
             None => Ok(Runner::new().run(&reproducer.program, armed(self.fault(reproducer)?))),
@@ -168,46 +176,5 @@ impl Convert {
             fs::write(&to, form).map_err(|error| trouble(to.display(), error))?;
         }
         Ok(Ending::Agree)
-    }
-}
-
-#[derive(Args)]
-pub(super) struct Minimize {
-    /// A reproducer, or any program that diverges
-    file: PathBuf,
-    #[command(flatten)]
-    on: On,
-    /// Write here instead of standard output
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
-}
-
-impl Minimize {
-    pub(super) fn run(self) -> Result<Ending> {
-        let reproducer = read(&self.file)?;
-        let mut worker = self.on.worker()?;
-        let verdict = self.on.run(&reproducer, worker.as_mut())?;
-        let Some(divergence) = verdict.divergence else {
-            anstream::eprintln!("{}: it agrees, there is nothing to minimize", self.file.display());
-            return Ok(Ending::Agree);
-        };
-        let program = &reproducer.program;
-        let finding = match &mut worker {
-            Some(worker) => {
-                let replay = worker.settings().replay();
-                let mut run = |candidate: &_| worker.run(candidate).ok()?.divergence;
-                Some(Finding::on_target(program, &divergence, BUDGET, &mut run, &replay))
-            }
-            None => Finding::on_model(&mut Runner::new(), program, self.on.fault(&reproducer)?, divergence.class),
-        };
-        let finding = finding.ok_or_else(|| TargetError::new("the divergence did not come back"))?;
-        let text = finding.reproducer.to_string();
-        match &self.out {
-            Some(path) => fs::write(path, text).map_err(|error| trouble(path.display(), error))?,
-            None => say(text.trim_end()),
-        }
-        let rest = if finding.is_minimal { "nothing single can go any more" } else { "the budget ran out" };
-        anstream::eprintln!("{} candidates run; {rest}", finding.executions);
-        Ok(Ending::Diverged)
     }
 }

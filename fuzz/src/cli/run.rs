@@ -1,5 +1,6 @@
 //! `run`: the default job.
 
+use super::files::{PATIENCE_S, patience};
 use super::style::{BAD, DIM, GOOD, grouped, paint, say, table};
 use super::{Ending, Result, stop_flag};
 use clap::Args;
@@ -12,7 +13,7 @@ use oracle::{OPS, OpKind};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 #[derive(Args)]
 pub(super) struct Run {
@@ -44,7 +45,7 @@ pub(super) struct Run {
     #[arg(long, value_name = "DIR", default_value = "findings")]
     out: PathBuf,
     /// A system call that takes longer hangs
-    #[arg(long, value_name = "SECONDS", default_value_t = 20.0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE_S)]
     patience: f64,
     /// Report what is known of a file system, too; see `foliofuzz known`
     #[arg(long)]
@@ -66,7 +67,7 @@ impl Default for Run {
             strategy: None,
             ops: Vec::new(),
             out: "findings".into(),
-            patience: 20.0,
+            patience: PATIENCE_S,
             strict: false,
             json: false,
         }
@@ -91,8 +92,22 @@ pub(super) fn any_seed() -> u64 {
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 enum Line<'a> {
-    Finding { target: &'a str, class: &'a str, detail: &'a str, ops: usize, switches: usize, path: &'a Path },
-    Summary { seed: u64, seconds: f64, targets: Vec<TargetLine<'a>>, findings: usize },
+    Finding {
+        target: &'a str,
+        /// The program's number; see `foliofuzz draw`.
+        program: u64,
+        class: &'a str,
+        detail: &'a str,
+        ops: usize,
+        switches: usize,
+        path: &'a Path,
+    },
+    Summary {
+        seed: u64,
+        seconds: f64,
+        targets: Vec<TargetLine<'a>>,
+        findings: usize,
+    },
 }
 
 #[derive(Serialize)]
@@ -125,7 +140,7 @@ impl Run {
             seconds: self.seconds,
             model_jobs: if self.no_model { 0 } else { self.jobs.unwrap_or(spare).max(1) },
             dirs: self.dir.clone(),
-            patience: Duration::from_secs_f64(self.patience.clamp(0.1, 1e6)),
+            patience: patience(self.patience),
             strict: self.strict,
         };
         self.campaign(&campaign)
@@ -140,8 +155,8 @@ impl Run {
             let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
             say(format!("fuzzing {} for {} s, seed {}", names.join(" and "), self.seconds, campaign.seed));
         }
-        let on_finding = |target: &Progress, finding: &Finding, path: &Path| {
-            bar.suspend(|| self.announce(target, finding, path));
+        let on_finding = |target: &Progress, program: u64, finding: &Finding, path: &Path| {
+            bar.suspend(|| self.announce(target, program, finding, path));
         };
         let begun = Instant::now();
         let done = campaign.run(&targets, &findings, &on_finding, &stop, || {
@@ -170,15 +185,16 @@ impl Run {
         bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
     }
 
-    fn announce(&self, target: &Progress, finding: &Finding, path: &Path) {
+    fn announce(&self, target: &Progress, program: u64, finding: &Finding, path: &Path) {
         let Finding { divergence, reproducer, .. } = finding;
         let (ops, switches) = (reproducer.program.op_count(), reproducer.program.schedule.switches());
         if self.json {
             let (target, class) = (target.name.as_str(), divergence.class.name());
-            return print_json(&Line::Finding { target, class, detail: &divergence.detail, ops, switches, path });
+            let detail = &divergence.detail;
+            return print_json(&Line::Finding { target, program, class, detail, ops, switches, path });
         }
         say(format!("{} {divergence}", paint(BAD, format!("{}:", target.name))));
-        let drawn = reproducer.comment.iter().filter(|line| line.starts_with("Drawn from: "));
+        let drawn = reproducer.comment.iter().filter(|line| line.starts_with("Drawn as "));
         drawn.for_each(|line| say(paint(DIM, format!("  {line}"))));
         let rest = if finding.is_minimal { "" } else { ", may be smaller still" };
         say(paint(DIM, format!("  {ops} operations, {switches} switches{rest}: {}", path.display())));

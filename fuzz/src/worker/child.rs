@@ -1,7 +1,7 @@
 //! The child's side.
 
 use super::wire::{Lack, Reply, Request};
-use super::{BEATS, PROGRAM, STEP};
+use super::{BEATS, DONE, PROGRAM, STEP};
 use crate::bytes::{Profile, decode_into};
 use crate::generate::Generator;
 use crate::program::Program;
@@ -22,10 +22,8 @@ pub fn serve(dir: &Path, page: i32, parent: u32, strict: bool) -> Result<(), Tar
     ffi::die_with_parent(parent).map_err(trouble)?;
     let mut server = match Server::new(dir, SharedPage::inherited(page).map_err(trouble)?, strict) {
         Ok(server) => server,
-        Err(error) => {
-            say(&Reply::Error { message: error.message.clone() })?;
-            return Err(error);
-        }
+        // The parent tells people, once.
+        Err(error) => return say(&Reply::Error { message: error.message }),
     };
     say(&server.ready())?;
     for line in stdin().lock().lines() {
@@ -94,6 +92,8 @@ impl Server {
             let verdict = self.run()?;
             programs += 1;
             executed += verdict.ops;
+            self.page.words()[STEP].store(0, Relaxed);
+            self.page.words()[DONE].store(executed, Relaxed);
             if let Some(divergence) = verdict.divergence {
                 return Ok(Reply::Batch { programs, ops: executed, divergent: Some((number, divergence.into())) });
             }
