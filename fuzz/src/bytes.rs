@@ -40,29 +40,32 @@ pub fn decode(bytes: &[u8]) -> Program {
 /// Which operations the program of these bytes was drawn from, with their shares: the swarm's weights.
 pub fn drawn(bytes: &[u8]) -> String {
     let mut input = Input::new(bytes);
-    header::decode(&mut input);
-    Swarm::new(input.word()).describe()
+    let (_, lanes, cast) = header::decode(&mut input);
+    let swarms = cast.swarms(input.word(), lanes);
+    let described: Vec<String> = swarms.iter().map(Swarm::describe).collect();
+    described.join("; ")
 }
 
 /// As [`decode`], keeping the memory of `program`.
 pub fn decode_into(bytes: &[u8], program: &mut Program) {
     let mut input = Input::new(bytes);
-    let (geometry, lanes) = header::decode(&mut input);
+    let (geometry, lanes, cast) = header::decode(&mut input);
     program.geometry = geometry;
     program.lanes.resize_with(lanes, Vec::new);
     program.lanes.iter_mut().for_each(Vec::clear);
-    let swarm = Swarm::new(input.word());
+    let swarms = cast.swarms(input.word(), lanes);
     program.schedule = schedule::decode(&mut input);
-    decode_ops(&mut input, &geometry, &swarm, &mut program.lanes);
+    decode_ops(&mut input, &geometry, &swarms, &mut program.lanes);
 }
 
-fn decode_ops(input: &mut Input<'_>, geometry: &Geometry, swarm: &Swarm, lanes: &mut [Vec<Op>]) {
+/// `swarms` has one vocabulary for all lanes, or one for each.
+fn decode_ops(input: &mut Input<'_>, geometry: &Geometry, swarms: &[Swarm], lanes: &mut [Vec<Op>]) {
     let fit = Fit::new(geometry, lanes.len());
-    let mut operands = Operands::new(geometry, swarm.window_pages());
+    let mut operands = Operands::new(geometry, swarms[0].window_pages());
     let mut exclusive = Exclusive::new(lanes.len());
     while !input.is_empty() {
-        let kind = swarm.kind(input.byte());
-        let form = input.byte();
+        let (which, form) = (input.byte(), input.byte());
+        let kind = swarms[(form & 7) as usize % lanes.len() % swarms.len()].kind(which);
         let raw = operands.decode(input, kind, form >> 3);
         // Only lane 0 changes the size.
         let lane = if raw.kind == OpKind::Truncate { 0 } else { form & 7 } % lanes.len() as u8;

@@ -1,15 +1,16 @@
 //! The sizes, as bytes.
 //!
-//! Five bytes choose from small tables of what is worth trying. The first value 255 announces the explicit
+//! Six bytes choose from small tables of what is worth trying. The first value 255 announces the explicit
 //! form, which has every valid geometry.
 
 use super::stream::{Input, Output};
+use super::swarm::Cast;
 use crate::program::{PLAIN, max_file_limit};
 use faults::Needs;
 use oracle::{Flavour, Geometry};
 
 /// Bytes of the table form.
-pub const HEADER_LEN: usize = 5;
+pub const HEADER_LEN: usize = 6;
 
 const EXPLICIT: u8 = 255;
 
@@ -33,6 +34,8 @@ const FLAVOURS: [Flavour; 8] = {
     [Xfs, Ext4, Xfs58, Xfs, Xfs, Ext4, Xfs58, Xfs]
 };
 
+// Byte 5, with several lanes: the cast (2 bits), [`Cast::of_bits`].
+
 /// What programs are wanted.
 #[derive(Clone, Copy, Debug)]
 pub enum Profile {
@@ -50,7 +53,7 @@ impl Profile {
 
 /// Changes as little of a header in table form as it takes to fit the profile.
 pub fn constrain(header: &mut [u8; HEADER_LEN], profile: &Profile) {
-    let [sizes, cache, extent, _, policy] = header;
+    let [sizes, cache, extent, _, policy, _] = header;
     if *sizes == EXPLICIT {
         *sizes = 0;
     }
@@ -78,12 +81,15 @@ fn advance(n: u8, bits: u8, will_do: impl Fn(usize) -> bool) -> u8 {
     (0..round).map(|step| (n + step) % round).find(|n| will_do(*n as usize)).unwrap_or(n)
 }
 
-pub(super) fn decode(input: &mut Input<'_>) -> (Geometry, usize) {
+/// The sizes, the number of lanes, and what these do.
+pub(super) fn decode(input: &mut Input<'_>) -> (Geometry, usize, Cast) {
     let sizes = input.byte();
     if sizes == EXPLICIT {
-        return decode_explicit(input);
+        let (geometry, lanes) = decode_explicit(input);
+        return (geometry, lanes, Cast::Alike);
     }
     let (cache, extent, share, policy) = (input.byte(), input.byte(), input.byte(), input.byte());
+    let company = input.byte();
     let page = PAGES[(sizes & 15) as usize];
     let shift = BLOCK_SHIFTS[(sizes >> 4) as usize];
     let block = if shift < 0 { page << -shift } else { page >> shift };
@@ -103,7 +109,7 @@ pub(super) fn decode(input: &mut Input<'_>) -> (Geometry, usize) {
     if lanes > 1 {
         share_out(&mut geometry, share);
     }
-    (geometry, lanes)
+    (geometry, lanes, Cast::of_bits(company))
 }
 
 /// How lanes share the file: floor (3 bits of pages), stripe (3 bits), and where in its block the floor lies.
@@ -161,7 +167,8 @@ mod tests {
     fn every_table_header() -> impl Iterator<Item = [u8; HEADER_LEN]> {
         let all = |n: u32| {
             let mixed = n.wrapping_mul(0x9e37_79b9);
-            [n as u8, (n >> 8) as u8, (n >> 16) as u8, (mixed >> 24) as u8, (mixed >> 16) as u8]
+            let [_, company, policy, share] = mixed.to_le_bytes();
+            [n as u8, (n >> 8) as u8, (n >> 16) as u8, share, policy, company]
         };
         (0..1u32 << 24).step_by(37).map(all).filter(|header| header[0] != EXPLICIT)
     }
@@ -169,7 +176,7 @@ mod tests {
     #[test]
     fn every_header_is_a_valid_geometry() {
         for header in every_table_header() {
-            let (geometry, lanes) = decode(&mut Input::new(&header));
+            let (geometry, lanes, _) = decode(&mut Input::new(&header));
             assert_eq!(check_geometry(&geometry, lanes), Ok(()), "{header:?} {geometry:?} {lanes} lanes");
         }
     }
@@ -179,7 +186,7 @@ mod tests {
         for row in FAULTS {
             for mut header in every_table_header().step_by(101) {
                 constrain(&mut header, &Profile::Model(row.needs));
-                let (geometry, lanes) = decode(&mut Input::new(&header));
+                let (geometry, lanes, _) = decode(&mut Input::new(&header));
                 let Needs { flavours, small_blocks, large_folios, lanes: least } = row.needs;
                 assert!(flavours.is_empty() || flavours.contains(&geometry.flavour.name()), "{}", row.id);
                 assert!(!small_blocks || geometry.block < geometry.page, "{}", row.id);
@@ -193,7 +200,7 @@ mod tests {
     fn the_kernel_profile_fixes_what_a_kernel_fixes() {
         for mut header in every_table_header().step_by(101) {
             constrain(&mut header, &Profile::Kernel);
-            let (geometry, lanes) = decode(&mut Input::new(&header));
+            let (geometry, lanes, _) = decode(&mut Input::new(&header));
             assert_eq!((geometry.page, geometry.file_limit, lanes), (4096, 256 << 10, 1));
             assert!([512, 1024, 4096].contains(&geometry.block));
         }

@@ -1,9 +1,44 @@
 //! Swarm testing: every program has its own small, lopsided vocabulary.
 //!
 //! A program that uses all operations alike rarely does any of them often enough to matter. So a seed turns
-//! about a third of them off and makes some of the others loud.
+//! about a third of them off and makes some of the others loud. Lanes that all do the same things rarely meet in
+//! the way that matters either, so in some programs every lane has a vocabulary of its own.
 
-use oracle::{OPS, OpKind};
+use oracle::{Effect, OPS, OpInfo, OpKind, Shape};
+
+/// What the lanes of a program have to do with each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cast {
+    /// All lanes draw from one vocabulary.
+    Alike,
+    /// Every lane has its own.
+    Own,
+    /// One lane does direct I/O, the others go through the cache, all of it data and nothing else: what
+    /// xfstests' generic/418 does.
+    DirectBesideBuffered,
+}
+
+impl Cast {
+    /// What two bits of the header say.
+    pub(super) fn of_bits(bits: u8) -> Cast {
+        [Cast::Alike, Cast::Alike, Cast::Own, Cast::DirectBesideBuffered][bits as usize & 3]
+    }
+
+    /// The vocabulary of each lane.
+    pub(super) fn swarms(self, seed: u32, lanes: usize) -> Vec<Swarm> {
+        let own = |lane: usize| mix(seed, OPS.len() as u32 + lane as u32).max(1);
+        match self {
+            _ if seed == Swarm::PLAIN || lanes == 1 => vec![Swarm::new(seed)],
+            Cast::Alike => vec![Swarm::new(seed)],
+            Cast::Own => (0..lanes).map(|lane| Swarm::new(own(lane))).collect(),
+            Cast::DirectBesideBuffered => {
+                let data = |row: &OpInfo| row.effect != Effect::Size && row.shape == Shape::Range && !row.mapped;
+                let role = |lane: usize| move |row: &OpInfo| data(row) && (row.direct == (lane == 0));
+                (0..lanes).map(|lane| Swarm::drawn(own(lane), role(lane))).collect()
+            }
+        }
+    }
+}
 
 /// Which operation a byte stands for, and how much of the file is used.
 pub(super) struct Swarm {
@@ -26,6 +61,11 @@ impl Swarm {
     pub(super) const PLAIN: u32 = 0;
 
     pub(super) fn new(seed: u32) -> Swarm {
+        Swarm::drawn(seed, |_| true)
+    }
+
+    /// As [`Swarm::new`], of the operations that `admits` lets in.
+    fn drawn(seed: u32, admits: impl Fn(&OpInfo) -> bool) -> Swarm {
         let window_pages = WINDOWS[mix(seed, u32::MAX) as usize % WINDOWS.len()];
         let mut kinds = [OpKind::Write; 256];
         if seed == Swarm::PLAIN {
@@ -35,14 +75,15 @@ impl Swarm {
         let mut weights = [0; OpKind::COUNT];
         for (row, weight) in OPS.iter().zip(&mut weights) {
             let draw = mix(seed, row.kind as u32);
-            if !draw.is_multiple_of(3) {
+            if !draw.is_multiple_of(3) && admits(row) {
                 *weight = u32::from(row.weight) * LOUDNESS[(draw >> 8) as usize % LOUDNESS.len()];
             }
         }
         // Without a writer every program would be an empty file.
         if weights[OpKind::DirectWrite as usize] == 0 {
-            let write = &mut weights[OpKind::Write as usize];
-            *write = (*write).max(u32::from(OpKind::Write.info().weight));
+            let writer = if admits(OpKind::Write.info()) { OpKind::Write } else { OpKind::DirectWrite };
+            let write = &mut weights[writer as usize];
+            *write = (*write).max(u32::from(writer.info().weight));
         }
         let total: u32 = weights.iter().sum();
         let mut sum = 0;
@@ -89,6 +130,19 @@ mod tests {
         }
         let share = present as f64 / (1000 * OPS.len()) as f64;
         assert!((0.45..0.75).contains(&share), "{share}");
+    }
+
+    #[test]
+    fn with_direct_io_in_one_lane_the_others_go_through_the_cache() {
+        for seed in 1..=100 {
+            let swarms = Cast::DirectBesideBuffered.swarms(seed, 3);
+            for (lane, swarm) in swarms.iter().enumerate() {
+                assert!(swarm.kinds.iter().all(|kind| kind.info().direct == (lane == 0)), "seed {seed} lane {lane}");
+            }
+            assert!(swarms[0].kinds.contains(&OpKind::DirectWrite), "seed {seed}");
+        }
+        assert_eq!(Cast::DirectBesideBuffered.swarms(Swarm::PLAIN, 3).len(), 1);
+        assert_eq!(Cast::Own.swarms(7, 1).len(), 1);
     }
 
     #[test]

@@ -143,6 +143,8 @@ faults! {
         "Removing a folio takes one page off the count."
     ReadUsesTruncated "D01" "read-uses-truncated-folio" 3 ["invariant" "content"] Needs { lanes: 2, ..ANY };
         "A read that waited for a folio serves its bytes though it has left the file."
+    InvalidateBeforeSize "D02" "dio-extend-isize-after-invalidate" 3 ["content"] Needs { flavours: &["ext4"], lanes: 2, ..SMALL_BLOCKS };
+        "A direct write invalidates the cache first and raises the size afterwards."
     InvalidateBeforeConversion "D03" "dio-invalidate-before-conversion" 3 ["content"] Needs { lanes: 2, ..ANY };
         "A direct write invalidates the cache first and converts the extents afterwards."
     DirectReadNoFlush "D07" "dio-read-without-flush" 1 ["content" "errno"] ANY;

@@ -107,8 +107,6 @@ unarmed! {
         "Reclaim inside an allocation never waits, for writeback least of all."
     "C19" "memcg-reclaim-ignores-writeback";
         "No memory cgroups, and reclaim never waits for writeback."
-    "D02" "dio-extend-isize-after-invalidate";
-        "The order stands in `write` of `iomap::direct`; it has no switch yet."
     "D04" "aio-dio-no-completion-invalidate";
         "Direct I/O is synchronous."
     "D05" "dio-isize-before-conversion";

@@ -77,6 +77,9 @@ pub async fn write<F: FileSystem>(fs: &F, task: &Task, start: u64, bytes: &[u8])
         task.at(Y::D5).await;
         fs.convert(mapping.sizes.block_down(part.start)..mapping.sizes.block_up(part.end));
     }
+    if armed(Fault::InvalidateBeforeSize) && mapping.invalidate(task, &folios).await.is_err() {
+        mapping.set_error();
+    }
     task.at(Y::D5).await;
     let old_size = mapping.i_size();
     if range.end > old_size {
@@ -87,7 +90,8 @@ pub async fn write<F: FileSystem>(fs: &F, task: &Task, start: u64, bytes: &[u8])
         mapping.extended(task, old_size).await;
     }
     task.at(Y::D6).await;
-    if !armed(Fault::InvalidateBeforeConversion) && mapping.invalidate(task, &folios).await.is_err() {
+    let early = armed(Fault::InvalidateBeforeConversion) || armed(Fault::InvalidateBeforeSize);
+    if !early && mapping.invalidate(task, &folios).await.is_err() {
         mapping.set_error();
     }
     task.at(Y::D7).await;
