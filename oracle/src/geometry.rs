@@ -16,11 +16,14 @@ pub enum Flavour {
     /// ext4: no zeroing when the size is raised inside a page (the tail on disk is kept zero instead), no
     /// lock across reads, punch does not write the cache back first.
     Ext4,
+    /// gfs2: a write allocates blocks at once, written ones, new to it alone; no unwritten extents, no delayed
+    /// allocation. A cluster lock is held across reads, writes and page faults. The size is raised as by ext4.
+    Gfs2,
 }
 
 impl Flavour {
     /// All flavours, in the order of the byte form.
-    pub const ALL: [Flavour; 3] = [Flavour::Xfs, Flavour::Xfs58, Flavour::Ext4];
+    pub const ALL: [Flavour; 4] = [Flavour::Xfs, Flavour::Xfs58, Flavour::Ext4, Flavour::Gfs2];
 
     /// The name used in reproducers.
     pub const fn name(self) -> &'static str {
@@ -28,6 +31,7 @@ impl Flavour {
             Flavour::Xfs => "xfs",
             Flavour::Xfs58 => "xfs-5.8",
             Flavour::Ext4 => "ext4",
+            Flavour::Gfs2 => "gfs2",
         }
     }
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Model {
     file: File,
+    flavour: oracle::Flavour,
     page: u64,
 }
 
@@ -23,6 +24,7 @@ impl Model {
             oracle::Flavour::Xfs => simfs::Flavour::Xfs,
             oracle::Flavour::Xfs58 => simfs::Flavour::Xfs58,
             oracle::Flavour::Ext4 => simfs::Flavour::Ext4,
+            oracle::Flavour::Gfs2 => simfs::Flavour::Gfs2,
         };
         let page = u64::from(geometry.page);
         let config = Config {
@@ -35,7 +37,7 @@ impl Model {
         };
         let file = File::new(&config);
         file.start_with_hole(geometry.floor);
-        Arc::new(Model { file, page })
+        Arc::new(Model { file, flavour: geometry.flavour, page })
     }
 
     /// The page size of its mappings.
@@ -57,6 +59,9 @@ impl Model {
     }
 
     async fn perform(&self, task: &Task, id: OpId, op: &Op, buf: &mut Vec<u8>) -> Result<Outcome, Error> {
+        if let Some(errno) = self.lacks(op.kind) {
+            return Ok(Outcome::Unsupported(errno));
+        }
         let file = &self.file;
         let range = op.bytes();
         let done = |()| Outcome::Done;
@@ -90,6 +95,14 @@ impl Model {
                 self.tend(task, op).await;
                 Ok(Outcome::Done)
             }
+        }
+    }
+
+    /// The error of an operation that the file system does not have.
+    fn lacks(&self, kind: OpKind) -> Option<Errno> {
+        match (self.flavour, kind) {
+            (oracle::Flavour::Gfs2, OpKind::ZeroRange) => Some(Errno::EOPNOTSUPP),
+            _ => None,
         }
     }
 

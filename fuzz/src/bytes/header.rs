@@ -30,8 +30,8 @@ const FLOORS: [u32; 8] = [1, 1, 1, 2, 2, 3, 4, 8];
 
 /// Byte 4: flavour (3 bits).
 const FLAVOURS: [Flavour; 8] = {
-    use Flavour::{Ext4, Xfs, Xfs58};
-    [Xfs, Ext4, Xfs58, Xfs, Xfs, Ext4, Xfs58, Xfs]
+    use Flavour::{Ext4, Gfs2, Xfs, Xfs58};
+    [Xfs, Ext4, Xfs58, Gfs2, Xfs, Ext4, Xfs58, Xfs]
 };
 
 // Byte 5, with several lanes: the cast (2 bits), [`Cast::of_bits`].
@@ -60,7 +60,7 @@ pub fn constrain(header: &mut [u8; HEADER_LEN], profile: &Profile) {
     match profile {
         Profile::Kernel => {
             *sizes = advance(*sizes >> 4, 4, |n| [0, 2, 3].contains(&BLOCK_SHIFTS[n])) << 4 | 15;
-            *cache = 0;
+            (*cache, *policy) = (0, 0);
             *extent = 15;
         }
         Profile::Model(needs) => {

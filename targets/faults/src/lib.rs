@@ -89,9 +89,9 @@ faults! {
         "Zeroing skips holes and unwritten extents even if the cache over them is dirty."
     ZeroTestsDirtyLate "A19" "zero-range-dirty-check-after-map" 2 ["content" "disk" "invariant"] ANY;
         "Zeroing tests for dirty folios after it has looked the mapping up."
-    ExtendExposesTail "A20" "extend-exposes-posteof-mmap-data" 1 ["content" "disk"] Needs { flavours: &["ext4"], ..SMALL_BLOCKS };
+    ExtendExposesTail "A20" "extend-exposes-posteof-mmap-data" 1 ["content" "disk"] Needs { flavours: &["ext4", "gfs2"], ..SMALL_BLOCKS };
         "Raising the size does not zero the tail of the cached folio at the old end of file."
-    WritebackKeepsTail "A21" "writeback-skips-eof-tail-zeroing" 1 ["content" "disk" "invariant"] Needs { flavours: &["ext4"], ..SMALL_BLOCKS };
+    WritebackKeepsTail "A21" "writeback-skips-eof-tail-zeroing" 1 ["content" "disk" "invariant"] Needs { flavours: &["ext4", "gfs2"], ..SMALL_BLOCKS };
         "Writeback of the folio at the end of file does not zero what lies beyond it."
     EofSampledUnlocked "A22" "writeback-eof-size-sampled-unlocked" 2 ["content" "disk"] ANY;
         "Writeback zeroes the tail by a size it loaded before it locked the folio."
@@ -99,12 +99,16 @@ faults! {
         "End of I/O sets the size on disk to the end of the I/O, whatever it was."
     NonWriteMovesSize "A29" "non-write-op-moves-isize" 1 ["size" "content"] ANY;
         "Zeroing through the cache raises the size as a write does."
+    NewFlagIgnored "A35" "write-begin-new-flag-ignored" 1 ["content" "disk"] Needs { flavours: &["gfs2"], ..ANY };
+        "A write of part of a block that was just allocated reads the rest from the device."
     ReadPastEof "A36" "read-range-not-split-at-eof" 1 ["content"] Needs { flavours: &["xfs-5.8"], ..SMALL_BLOCKS };
         "Filling a folio reads mapped blocks that lie wholly beyond the end of file."
     RereadDirty "A37" "uptodate-block-reread-clobbers-dirty" 1 ["content" "disk"] SMALL_BLOCKS;
         "Filling a folio reads all its blocks, those that are uptodate included."
-    ExtendedNoMkclean "A41" "isize-extended-no-mkclean" 1 ["content" "disk" "invariant"] Needs { flavours: &["ext4"], ..SMALL_BLOCKS };
+    ExtendedNoMkclean "A41" "isize-extended-no-mkclean" 1 ["content" "disk" "invariant"] Needs { flavours: &["ext4", "gfs2"], ..SMALL_BLOCKS };
         "Raising the size leaves the page of the old end of file writable: the next store gets no blocks."
+    StraddleRoundsDown "A42" "straddle-arithmetic-wrong" 1 ["content" "disk" "invariant"] Needs { flavours: &["ext4", "gfs2"], ..SMALL_BLOCKS };
+        "Whether raising the size brings blocks of the same page into the file is computed from the start of the last block."
     DirtyBeyondEof "A43" "mkwrite-writable-pte-across-eof-large-folio" 1 ["invariant" "accounting"] SMALL_BLOCKS;
         "Writeback leaves the dirty bits of blocks beyond the end of file set."
     WriteNewSkipsZeroing "A44" "xfs-write-past-eof-no-zeroing" 1 ["content" "disk"] Needs { flavours: &["xfs-5.8"], ..ANY };

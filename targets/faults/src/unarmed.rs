@@ -51,16 +51,12 @@ unarmed! {
         "No reflink, and no I/O fails."
     "A34" "write-begin-cow-zero-decision-uses-dest";
         "No reflink, so source and destination are one mapping."
-    "A35" "write-begin-new-flag-ignored";
-        "Buffered writes only reserve: what is new is delayed allocation, which reads as zero with or without the flag."
     "A38" "enospc-on-write-fault-runs-write-end-hook";
         "The device is never full, so no reservation of a store fails."
     "A39" "gfs2-page-done-after-unlock";
         "No hooks of the file system around a folio's write."
     "A40" "gfs2-transaction-leak-on-begin-error";
         "No hooks of the file system around a folio's write."
-    "A42" "straddle-arithmetic-wrong";
-        "The page of the old end of file is write-protected wherever in it that end lies: there is no rounding to get wrong."
     "A45" "reflink-dest-past-eof-not-zeroed";
         "No reflink."
     "A46" "reflink-eof-block-into-middle";

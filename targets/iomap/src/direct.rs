@@ -46,7 +46,8 @@ pub async fn read<F: FileSystem>(fs: &F, task: &Task, range: Range<u64>, buf: &m
 /// old data meanwhile.
 ///
 /// # Errors
-/// [`Error::Busy`] if the cache could not be cleared beforehand: the caller falls back to a buffered write.
+/// [`Error::Busy`] if the cache could not be cleared beforehand, or there are no blocks and the file system has none
+/// for direct writes: the caller falls back to a buffered write.
 pub async fn write<F: FileSystem>(fs: &F, task: &Task, start: u64, bytes: &[u8]) -> Result<u64> {
     let mapping = fs.mapping();
     let range = start..start + bytes.len() as u64;
@@ -87,7 +88,7 @@ pub async fn write<F: FileSystem>(fs: &F, task: &Task, start: u64, bytes: &[u8])
         fs.raise_disk_size(range.end);
     }
     if range.start > old_size {
-        mapping.extended(task, old_size).await;
+        mapping.extended(task, old_size..range.start).await;
     }
     task.at(Y::D6).await;
     let early = armed(Fault::InvalidateBeforeConversion) || armed(Fault::InvalidateBeforeSize);

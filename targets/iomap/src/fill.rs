@@ -70,7 +70,8 @@ pub(crate) async fn prepare_edges<F: FileSystem>(
         if covered || mapping.is_uptodate(folio, &one) {
             continue;
         }
-        if map.reads_as_zero(one.start, mapping.i_size()) {
+        let new = map.new && !mapping.faults.armed(Fault::NewFlagIgnored);
+        if (Iomap { new, ..map.clone() }).reads_as_zero(one.start, mapping.i_size()) {
             write_into(folio, bytes.start, &one, |into| into.fill(0));
         } else {
             task.at(Y::W8).await;

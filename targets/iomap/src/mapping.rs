@@ -51,11 +51,11 @@ impl Iomap {
 pub enum Purpose {
     /// To fill folios, read directly, or seek: changes nothing.
     Read,
-    /// A buffered write or a store: holes become delayed allocation.
+    /// A buffered write or a store: holes become delayed allocation, or blocks at once.
     Write,
     /// Zeroing: allocates nothing over holes.
     Zero,
-    /// A direct write: holes and delayed allocation become unwritten blocks.
+    /// A direct write: holes and delayed allocation become unwritten blocks, or it goes through the cache.
     DirectWrite,
 }
 

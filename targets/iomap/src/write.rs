@@ -158,7 +158,7 @@ async fn finish_folio<F: FileSystem>(fs: &F, task: &Task, folio: Locked, part: &
     drop(folio);
     task.at(Y::W12).await;
     if old_size < part.start && !mapping.faults.armed(Fault::ExtendedNoMkclean) {
-        mapping.extended(task, old_size).await;
+        mapping.extended(task, old_size..part.start).await;
     }
     copied
 }

@@ -33,4 +33,4 @@ mod task;
 pub use place::{LaneId, Place, Y};
 pub use schedule::{Action, Anchor, Schedule};
 pub use sim::{End, Lane, Policy, Report, Sim, Task, View, Waiting, block_on, run};
-pub use sync::{Event, InFlight, InFlightGuard, RwRead, RwSem, RwWrite, WaitQueue};
+pub use sync::{Event, Held, InFlight, InFlightGuard, RwRead, RwSem, RwWrite, WaitQueue};

@@ -218,6 +218,18 @@ impl RwSem {
     }
 }
 
+/// A hold of an [`RwSem`] that not everybody has to take.
+#[derive(Debug)]
+#[must_use = "the semaphore is released when this is dropped"]
+pub enum Held<'a> {
+    /// There is nothing to hold.
+    Nothing,
+    /// Shared.
+    Shared(RwRead<'a>),
+    /// Exclusive.
+    Exclusive(RwWrite<'a>),
+}
+
 /// Shared hold of an [`RwSem`].
 #[derive(Debug)]
 #[must_use = "the semaphore is released when this is dropped"]

@@ -5,7 +5,7 @@ use crate::folio::{Folio, FolioRef, Locked};
 use crate::invariants::Broken;
 use crate::mapping::Mapping;
 use faults::Fault;
-use lanes::{Task, Y};
+use lanes::{Held, Task, Y};
 use std::future::Future;
 use std::ops::Range;
 
@@ -19,6 +19,12 @@ pub trait FileOps: Sync {
 
     /// Fills the locked folio's bytes that are not valid. On an error they stay so.
     fn read_folio(&self, task: &Task, folio: &Locked) -> impl Future<Output = Result<()>> + Send;
+
+    /// Takes the lock of the file system's own that is held while a fault is served, outside of the cache's locks;
+    /// `store` while an entry is made writable.
+    fn lock_for_fault<'a>(&'a self, _: &'a Task, _: Y, _store: bool) -> impl Future<Output = Held<'a>> + Send {
+        std::future::ready(Held::Nothing)
+    }
 
     /// Reserves blocks for the first `len` bytes of the locked folio, which a store is about to change.
     fn reserve_for_store(&self, task: &Task, folio: &Locked, len: u64) -> impl Future<Output = Result<()>> + Send;
@@ -180,7 +186,9 @@ impl Mapping {
                 break;
             }
             task.at(Y::F0).await;
+            let held = fs.lock_for_fault(task, Y::F0, false).await;
             let folio = self.fault_in(fs, task, page).await?;
+            drop(held);
             let locked = match write {
                 true => self.make_writable(fs, task, page, folio).await?,
                 false => Some(folio),
@@ -253,6 +261,7 @@ impl Mapping {
     async fn make_writable<F: FileOps>(&self, fs: &F, task: &Task, page: u64, folio: Locked) -> Result<Option<Locked>> {
         let folio = folio.unlock(); // invalidate_lock is outside the folio lock
         task.at(Y::M0).await;
+        let _held = fs.lock_for_fault(task, Y::M0, true).await;
         let _shared = self.invalidate_lock.read(task, Y::M0).await;
         task.at(Y::M1).await;
         let locked = folio.lock(task, Y::M1).await;

@@ -257,14 +257,49 @@ impl Mapping {
         folio.data.write()[(tail.start - bytes.start) as usize..(tail.end - bytes.start) as usize].fill(0);
     }
 
-    /// The size was raised from `old` inside a page: the next store to that page has to fault, to get the blocks
-    /// that lie in the file now.
-    pub async fn extended(&self, task: &Task, old: u64) {
-        if old.is_multiple_of(self.sizes.page) {
+    /// The size was raised from `raised.start`, and what is at `raised.end` has blocks, or is beyond the size again:
+    /// if blocks in between have come into the file in the page of the old end, the next store to that page has to
+    /// fault, to get them. To be called with the old size, after the new one is set.
+    pub async fn extended(&self, task: &Task, raised: Range<u64>) {
+        if !self.straddles(&raised) {
             return;
         }
-        if let Some(folio) = self.lock_attached(task, self.sizes.index(old), Y::W12).await {
+        if let Some(folio) = self.lock_attached(task, self.sizes.index(raised.start), Y::W12).await {
             self.protect(task, &folio).await;
         }
+    }
+
+    /// Whether a block begins in `raised` that shares the page of its start: the block of the old end of file was in
+    /// the file before, so the first one is that which begins where it ends.
+    fn straddles(&self, raised: &Range<u64>) -> bool {
+        let armed = self.faults.armed(Fault::StraddleRoundsDown);
+        let first = if armed { self.sizes.block_down(raised.start) } else { self.sizes.block_up(raised.start) };
+        first < raised.end && !first.is_multiple_of(self.sizes.page)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mapping::Sizes;
+    use crate::memory::Memory;
+    use faults::FaultSet;
+    use std::sync::Arc;
+
+    #[test]
+    fn the_page_of_the_old_end_is_straddled_if_a_block_of_it_comes_into_the_file() {
+        let straddles = |block, old, new| {
+            let mapping = Mapping::new(Sizes::new(4096, block, 0), Arc::new(Memory::new(0)), FaultSet::NONE);
+            mapping.straddles(&(old..new))
+        };
+        for (old, new) in [(1024, 2048), (100, 1025), (1000, 1025), (3072, 3073), (1, 9000)] {
+            assert!(straddles(1024, old, new), "{old} {new}");
+        }
+        // The same block; the last block of the page; the page's own end; a size that stays.
+        for (old, new) in [(100, 1024), (1000, 1024), (3073, 9000), (4095, 4097), (4096, 5000), (100, 100)] {
+            assert!(!straddles(1024, old, new), "{old} {new}");
+        }
+        // A page is one block, or part of one.
+        assert!(!straddles(4096, 100, 9000) && !straddles(8192, 100, 9000));
     }
 }

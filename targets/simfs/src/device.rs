@@ -1,6 +1,7 @@
 //! The device.
 
 use parking_lot::Mutex;
+use std::ops::Range;
 
 /// Fills bytes with what the device holds, before anything was written, from this address on.
 pub type Garbage = fn(&mut [u8], u64);
@@ -33,6 +34,24 @@ impl Device {
             state.blocks.push(None);
             state.blocks.len() as u32 - 1
         })
+    }
+
+    /// Free blocks in a row: one at least, `most` at most.
+    pub fn allocate_run(&self, most: u64) -> Range<u32> {
+        let first = self.allocate();
+        let mut run = first..first + 1;
+        let mut state = self.state.lock();
+        while u64::from(run.end - first) < most {
+            if state.freed.last() == Some(&run.end) {
+                state.freed.pop();
+            } else if state.blocks.len() == run.end as usize {
+                state.blocks.push(None);
+            } else {
+                break;
+            }
+            run.end += 1;
+        }
+        run
     }
 
     /// Frees a block.

@@ -2,50 +2,16 @@
 
 use crate::device::{Device, Garbage};
 use crate::extents::{Block, Extents};
+use crate::flavour::Flavour;
 use faults::{Fault, FaultSet};
 use iomap::{FileSystem, Iomap, Kind, Purpose, WriteIo};
-use lanes::{Event, InFlight, RwSem, Task, Y};
+use lanes::{Event, Held, InFlight, RwSem, Task, Y};
 use pagecache::truncate::Removal;
-use pagecache::{FileOps, Locked, Mapping, Memory, Result, Sizes};
+use pagecache::{Error, FileOps, Locked, Mapping, Memory, Result, Sizes};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// Whose policies the file system follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flavour {
-    /// xfs, Linux 6.12.
-    Xfs,
-    /// xfs before Linux 5.9: delayed allocation becomes written blocks at once, those preallocated beyond the end
-    /// of file included.
-    Xfs58,
-    /// ext4.
-    Ext4,
-}
-
-impl Flavour {
-    /// Whether raising the size zeroes the range that becomes visible. Otherwise the tail on the device is kept
-    /// zero, and only the cached tail is zeroed.
-    pub fn zeroes_on_extension(self) -> bool {
-        self != Flavour::Ext4
-    }
-
-    /// Whether a range is written back and dropped before its blocks are removed.
-    pub fn flushes_before_punch(self) -> bool {
-        self != Flavour::Ext4
-    }
-
-    /// Whether reads take i_rwsem shared.
-    pub fn locks_reads(self) -> bool {
-        self != Flavour::Ext4
-    }
-
-    /// Blocks reserved beyond the end of an appending write.
-    fn preallocates(self) -> u64 {
-        if self == Flavour::Ext4 { 0 } else { 3 }
-    }
-}
 
 /// What a file is made with.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +38,9 @@ pub struct File {
     limit: u64,
     /// Exclusive for whoever changes the file's content by system call, its size or its blocks.
     pub(crate) i_rwsem: RwSem,
+    /// What keeps the other machines of the cluster out, for flavours that have it: inside i_rwsem, outside
+    /// invalidate_lock.
+    pub(crate) glock: RwSem,
     /// Direct I/O under way.
     pub(crate) dio: InFlight,
     pub(crate) extents: Mutex<Extents>,
@@ -91,6 +60,7 @@ impl File {
             flavour: config.flavour,
             limit: config.limit,
             i_rwsem: RwSem::new("i_rwsem"),
+            glock: RwSem::new("glock"),
             dio: InFlight::default(),
             extents: Mutex::default(),
             device: Device::new(config.sizes.block, config.garbage),
@@ -109,6 +79,15 @@ impl File {
         self.mapping.faults.armed(fault)
     }
 
+    /// Takes the cluster lock where there is one.
+    pub(crate) async fn hold_glock<'a>(&'a self, task: &'a Task, y: Y, exclusive: bool) -> Held<'a> {
+        match (self.flavour.has_glock(), exclusive) {
+            (false, _) => Held::Nothing,
+            (true, false) => Held::Shared(self.glock.read(task, y).await),
+            (true, true) => Held::Exclusive(self.glock.write(task, y).await),
+        }
+    }
+
     /// The blocks that bytes `range` touches.
     pub(crate) fn blocks_of(&self, range: &Range<u64>) -> Range<u64> {
         let block = self.mapping.sizes.block;
@@ -124,7 +103,7 @@ impl File {
         extents.lookup(first, end.max(first + 1), self.mapping.sizes.block, &self.device)
     }
 
-    /// Reserves what a buffered write needs where nothing is yet; appending, a little more.
+    /// Reserves or allocates what a buffered write needs where nothing is yet; appending, a little more.
     fn reserve(&self, extents: &mut Extents, blocks: Range<u64>) -> Option<Iomap> {
         if extents.get(blocks.start) != Block::Hole {
             return None;
@@ -133,10 +112,23 @@ impl File {
         let ahead = if appends { self.flavour.preallocates() } else { 0 };
         let most = (blocks.end + ahead).min(self.limit / self.mapping.sizes.block).max(blocks.end);
         let end = (blocks.start..most).find(|b| extents.get(*b) != Block::Hole).unwrap_or(most);
-        for index in blocks.start..end {
-            extents.set(index, Block::Delalloc);
-        }
+        let end = match self.flavour.allocates_at_once() {
+            true => self.allocate_new(extents, blocks.start..end),
+            false => {
+                (blocks.start..end).for_each(|index| extents.set(index, Block::Delalloc));
+                end
+            }
+        };
         Some(Iomap { new: true, ..self.lookup(extents, blocks.start, end) })
+    }
+
+    /// Allocates the first of these blocks, and those that can follow it in one extent; the block after the last. What
+    /// is allocated must all be in the mapping: the write gives back what it does not come to, and knows no more.
+    fn allocate_new(&self, extents: &mut Extents, blocks: Range<u64>) -> u64 {
+        let run = self.device.allocate_run(blocks.end - blocks.start);
+        let end = blocks.start + u64::from(run.end - run.start);
+        (blocks.start..end).zip(run).for_each(|(index, at)| extents.set(index, Block::Written(at)));
+        end
     }
 
     /// For zeroing: beyond the block of the end of file nothing is cached, so blocks there are made to read as
@@ -165,10 +157,10 @@ impl File {
         new
     }
 
-    fn begin_locked(&self, extents: &mut Extents, range: Range<u64>, purpose: Purpose) -> Iomap {
+    fn begin_locked(&self, extents: &mut Extents, range: Range<u64>, purpose: Purpose) -> Result<Iomap> {
         let blocks = self.blocks_of(&range);
         let whole = u64::MAX / self.mapping.sizes.block;
-        match purpose {
+        Ok(match purpose {
             Purpose::Read => self.lookup(extents, blocks.start, blocks.end.max(extents.len()).min(whole)),
             Purpose::Write => match self.reserve(extents, blocks.clone()) {
                 Some(map) => map,
@@ -178,18 +170,21 @@ impl File {
                 let eof = self.eof_block();
                 if blocks.start >= eof {
                     self.unwrite_beyond_eof(extents, blocks.clone());
-                    return self.lookup(extents, blocks.start, blocks.end);
+                    return Ok(self.lookup(extents, blocks.start, blocks.end));
                 }
                 self.lookup(extents, blocks.start, blocks.end.min(eof))
             }
             Purpose::DirectWrite => {
+                if self.flavour.allocates_at_once() && extents.get(blocks.start) == Block::Hole {
+                    return Err(Error::Busy);
+                }
                 if self.allocate_direct(extents, blocks.clone()) {
                     // Only as far as the blocks are the ones just allocated, or ones that hold nothing either.
-                    return Iomap { new: true, ..self.lookup(extents, blocks.start, blocks.end) };
+                    return Ok(Iomap { new: true, ..self.lookup(extents, blocks.start, blocks.end) });
                 }
                 self.lookup(extents, blocks.start, blocks.end)
             }
-        }
+        })
     }
 }
 
@@ -200,6 +195,10 @@ impl FileOps for File {
 
     async fn read_folio(&self, task: &Task, folio: &Locked) -> Result<()> {
         iomap::fill::read_folio(self, task, folio).await
+    }
+
+    async fn lock_for_fault<'a>(&'a self, task: &'a Task, y: Y, store: bool) -> Held<'a> {
+        self.hold_glock(task, y, store).await
     }
 
     async fn reserve_for_store(&self, task: &Task, folio: &Locked, len: u64) -> Result<()> {
@@ -220,7 +219,7 @@ impl FileSystem for File {
         if purpose != Purpose::Read {
             task.at(Y::W4a).await;
         }
-        let mut map = self.begin_locked(&mut self.extents.lock(), range, purpose);
+        let mut map = self.begin_locked(&mut self.extents.lock(), range, purpose)?;
         if self.armed(Fault::CookieAfterUnlock) {
             task.at(Y::W4a).await;
             map.cookie = self.extents.lock().sequence;
@@ -233,6 +232,9 @@ impl FileSystem for File {
         // The block the write stopped in is in use, unless it stopped before it began.
         let first = if written_to <= range.start { sizes.block_down(range.start) } else { sizes.block_up(written_to) };
         let mut rest = first..sizes.block_up(range.end);
+        if self.flavour.allocates_at_once() {
+            return self.free_unwritten(task, map, rest).await;
+        }
         if !map.new || map.kind != Kind::Delalloc || rest.is_empty() {
             return;
         }
@@ -326,9 +328,23 @@ impl File {
                 Flavour::Xfs58 if dirty || index >= eof => Block::Written(self.device.allocate()),
                 Flavour::Ext4 if dirty => Block::Unwritten(self.device.allocate()),
                 Flavour::Xfs58 | Flavour::Ext4 => continue,
+                Flavour::Gfs2 => unreachable!("gfs2 has no delayed allocation"),
             };
             extents.set(index, block);
         }
+    }
+
+    /// A write did not come to `rest` of a mapping: frees the blocks it has allocated there, which hold garbage.
+    /// Nobody but the write knows them: faults and reads wait for the cluster lock.
+    async fn free_unwritten(&self, task: &Task, map: &Iomap, rest: Range<u64>) {
+        if !map.new || rest.is_empty() {
+            return;
+        }
+        let _exclusive = self.mapping.invalidate_lock.write(task, Y::W15).await;
+        task.at(Y::W16).await;
+        self.mapping.punch_out(task, rest.clone(), Removal::Truncate).await;
+        task.at(Y::W16).await;
+        self.extents.lock().remove(self.blocks_of(&rest), &self.device);
     }
 
     /// The blocks of `range`, which lies in `folio` or where nothing is cached, that writeback will never come to:

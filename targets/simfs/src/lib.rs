@@ -4,19 +4,22 @@
 //! |---|---|
 //! | [`device`] | the device: blocks that hold garbage until they are written, and are reused soon |
 //! | [`extents`] | a file's block map, its sequence counter, its size on the device |
+//! | [`flavour`](mod@flavour) | whose policies it follows |
 //! | [`file`](mod@file) | the file: locks, and what `iomap` asks of it |
 //! | [`ops`] | the operations, with the locking and ordering rules of each flavour |
 //! | [`background`] | flusher, end-io worker, reclaim |
 //! | [`invariants`] | what must hold between cache, extents and sizes |
 //!
-//! Locks, outer to inner: i_rwsem, invalidate_lock, folio lock, extent lock. The extent lock is short here:
+//! Locks, outer to inner: i_rwsem, cluster lock, invalidate_lock, folio lock, extent lock. The extent lock is short here:
 //! there are no transactions to sleep in.
 
 pub mod background;
 pub mod device;
 pub mod extents;
 pub mod file;
+pub mod flavour;
 pub mod invariants;
 pub mod ops;
 
-pub use file::{Config, File, Flavour};
+pub use file::{Config, File};
+pub use flavour::Flavour;

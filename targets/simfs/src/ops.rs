@@ -7,7 +7,7 @@ use iomap::seek::Whence;
 use iomap::writeback::{Mode, wait_range, write_and_wait, write_range};
 use iomap::zero::zero_range;
 use iomap::{UserBuffer, direct};
-use lanes::{RwWrite, Task, Y};
+use lanes::{Held, RwWrite, Task, Y};
 use pagecache::truncate::Removal;
 use pagecache::{Error, Result};
 use std::ops::Range;
@@ -30,6 +30,7 @@ impl File {
             true => Some(self.i_rwsem.read(task, Y::R0).await),
             false => None,
         };
+        let _glock = self.hold_glock(task, Y::R0, false).await;
         self.mapping.read(self, task, range, buf).await
     }
 
@@ -40,10 +41,11 @@ impl File {
     pub async fn write(&self, task: &Task, pos: u64, buffer: UserBuffer<'_>) -> Result<u64> {
         task.at(Y::W0).await;
         let exclusive = self.i_rwsem.write(task, Y::W0).await;
+        let glock = self.hold_glock(task, Y::W0, true).await;
         task.at(Y::W1).await;
         self.zero_gap(task, pos).await?;
         let written = iomap::write::write(self, task, pos, buffer).await;
-        drop(exclusive);
+        drop((glock, exclusive));
         task.at(Y::W18).await;
         written
     }
@@ -87,6 +89,7 @@ impl File {
     pub async fn direct_read(&self, task: &Task, range: Range<u64>, buf: &mut [u8]) -> Result<u64> {
         task.at(Y::R0).await;
         let _shared = self.i_rwsem.read(task, Y::R0).await;
+        let _glock = self.hold_glock(task, Y::R0, true).await;
         let _counted = self.dio.begin();
         direct::read(self, task, range, buf).await
     }
@@ -113,18 +116,22 @@ impl File {
             Some(_) => None,
             None => Some(self.i_rwsem.write(task, Y::W0).await),
         };
+        let glock = self.hold_glock(task, Y::W0, true).await;
         task.at(Y::W1).await;
         if exclusive.is_some() {
             self.dio.drained(task, Y::W1, "direct I/O").await;
             self.zero_gap(task, pos).await?;
         }
         let counted = self.dio.begin();
-        let written = direct::write(self, task, pos, bytes).await;
+        let written = match self.flavour.allocates_at_once() && end > self.size() {
+            true => Err(Error::Busy), // no blocks there, and none are allocated for a direct write
+            false => direct::write(self, task, pos, bytes).await,
+        };
         drop(counted);
         task.at(Y::D8).await;
-        drop((shared, exclusive));
+        drop((glock, shared, exclusive));
         match written {
-            // The cache could not be cleared: go through it, and leave nothing in it.
+            // It cannot go past the cache: go through it, and leave nothing in it.
             Err(Error::Busy) => {
                 task.at(Y::D10).await;
                 let written = self.write(task, pos, UserBuffer::new(bytes, bytes.len())).await?;
@@ -136,16 +143,18 @@ impl File {
         }
     }
 
-    /// i_rwsem and invalidate_lock exclusive, no direct I/O under way: what changing blocks or the size needs.
-    async fn exclude_all<'a>(&'a self, task: &'a Task) -> (RwWrite<'a>, Option<RwWrite<'a>>) {
+    /// i_rwsem, the cluster lock and invalidate_lock exclusive, no direct I/O under way: what changing blocks or the
+    /// size needs.
+    async fn exclude_all<'a>(&'a self, task: &'a Task) -> (RwWrite<'a>, Held<'a>, Option<RwWrite<'a>>) {
         task.at(Y::W0).await;
         let rwsem = self.i_rwsem.write(task, Y::W0).await;
+        let glock = self.hold_glock(task, Y::W0, true).await;
         let invalidate = match self.armed(Fault::PunchUnlocked) {
             true => None,
             false => Some(self.mapping.invalidate_lock.write(task, Y::P0).await),
         };
         self.dio.drained(task, Y::P0, "direct I/O").await;
-        (rwsem, invalidate)
+        (rwsem, glock, invalidate)
     }
 
     /// Sets the size.
@@ -182,7 +191,7 @@ impl File {
             self.mapping.set_i_size(size);
             task.at(Y::T1).await;
             if size > old && !self.armed(Fault::ExtendedNoMkclean) {
-                self.mapping.extended(task, old).await;
+                self.mapping.extended(task, old..size).await;
             }
             self.mapping.truncate_to(task, size).await;
         }
@@ -215,9 +224,17 @@ impl File {
         let mut extents = self.extents.lock();
         for index in self.blocks_of(range) {
             if extents.get(index) == Block::Hole {
-                extents.set(index, Block::Unwritten(self.device.allocate()));
+                let at = self.device.allocate();
+                extents
+                    .set(index, if self.flavour.allocates_at_once() { self.zeroed(at) } else { Block::Unwritten(at) });
             }
         }
+    }
+
+    /// A new block with zeros on the device, for want of unwritten ones.
+    fn zeroed(&self, at: u32) -> Block {
+        self.device.write(self.device.addr(at), &vec![0; self.mapping.sizes.block as usize]);
+        Block::Written(at)
     }
 
     async fn extend_to(&self, task: &Task, end: u64, extend: bool) -> Result<()> {
@@ -342,6 +359,7 @@ impl File {
     /// [`Error::NoData`].
     pub async fn seek(&self, task: &Task, from: u64, whence: Whence) -> Result<u64> {
         let _shared = self.i_rwsem.read(task, Y::R0).await;
+        let _glock = self.hold_glock(task, Y::R0, false).await;
         iomap::seek::seek(self, task, from, whence).await
     }
 
