@@ -1,6 +1,7 @@
 //! Commands, their options, and how they end.
 
 mod bench;
+mod draw;
 mod files;
 mod hunt;
 mod minimize;
@@ -53,6 +54,8 @@ enum Command {
     Show(show::Show),
     /// Turn reproducers into corpus bytes for `cargo fuzz`, and bytes into reproducers
     Convert(files::Convert),
+    /// Print a program of a seed, and the weights it was drawn with
+    Draw(draw::Draw),
     /// List the operations
     Ops,
     /// List the historical bugs that can be armed
@@ -100,6 +103,7 @@ impl Cli {
             Command::Minimize(minimize) => minimize.run(),
             Command::Show(show) => show.run(),
             Command::Convert(convert) => convert.run(),
+            Command::Draw(draw) => Ok(draw.run()),
             Command::Ops => Ok(tables::ops()),
             Command::Faults => Ok(tables::faults()),
             Command::Known => Ok(tables::known()),

@@ -176,6 +176,23 @@ fn tables_are_printed_and_a_closed_pipe_is_no_error() {
     assert!(child.wait().unwrap().success());
 }
 
+#[test]
+fn programs_of_a_seed_can_be_had_with_their_weights() {
+    let draw = |args: &[&str]| {
+        let output = foliofuzz().arg("draw").args(args).output().unwrap();
+        assert_eq!(code(&output), 0, "{output:?}");
+        text(&output.stdout).to_owned()
+    };
+    let program: foliofuzz::Reproducer = draw(&["--seed", "7", "3"]).parse().unwrap();
+    assert!(program.program.op_count() >= 2);
+    let weights = draw(&["--seed", "7", "--weights", "5", "2"]);
+    let lines: Vec<&str> = weights.lines().collect();
+    assert_eq!(lines.len(), 5);
+    let [number, shares] = lines[1].trim_start().split_once(' ').map(|(number, shares)| [number, shares]).unwrap();
+    assert_eq!(number, "3");
+    assert_eq!(program.comment, [format!("Drawn as program 3 of seed 7: {shares}")]);
+}
+
 /// The worker processes of a campaign.
 fn workers_of(campaign: u32) -> Vec<u32> {
     let tasks = std::fs::read_dir(format!("/proc/{campaign}/task")).into_iter().flatten().flatten();
@@ -221,7 +238,14 @@ fn a_worker_that_dies_is_a_verdict_and_the_campaign_goes_on() {
     assert_eq!(findings.len(), 1, "{output:?}");
     assert_eq!(findings[0]["class"], "panic");
     assert!(findings[0]["detail"].as_str().unwrap().contains("signal: 9"), "{output:?}");
-    assert!(dir.join(findings[0]["path"].as_str().unwrap()).exists());
+    let reproducer = std::fs::read_to_string(dir.join(findings[0]["path"].as_str().unwrap())).unwrap();
+    // The file says which program it came from, and that program can be had again.
+    let number = findings[0]["program"].to_string();
+    let args = ["draw", "--kernel", "--seed", "3", "--ops", "read,write,stat", &number];
+    let drawn = foliofuzz().args(args).output().unwrap();
+    let head = text(&drawn.stdout).lines().next().unwrap();
+    assert!(head.starts_with(&format!("# Drawn as program {number} of seed 3: ")), "{head}");
+    assert!(reproducer.contains(head), "{reproducer}");
     let last = findings[0]["program"].as_u64().unwrap();
     assert!(programs(&output) > last + 1, "the campaign did not go on: {output:?}");
 }

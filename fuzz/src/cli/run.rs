@@ -79,7 +79,7 @@ pub(super) fn strategy(name: &str) -> std::result::Result<Strategy, String> {
     Strategy::ALL.into_iter().find(|strategy| strategy.name() == name).ok_or_else(|| format!("one of {}", names()))
 }
 
-fn kind(name: &str) -> std::result::Result<OpKind, String> {
+pub(super) fn kind(name: &str) -> std::result::Result<OpKind, String> {
     let names = || OPS.iter().map(|row| row.name).collect::<Vec<_>>().join(", ");
     OpKind::from_name(name).ok_or_else(|| format!("one of {}", names()))
 }
@@ -104,6 +104,8 @@ enum Line<'a> {
     },
     Summary {
         seed: u64,
+        /// Prints the weights of the first programs.
+        draw: String,
         seconds: f64,
         targets: Vec<TargetLine<'a>>,
         findings: usize,
@@ -117,6 +119,10 @@ struct TargetLine<'a> {
     programs: u64,
     ops: u64,
     divergences: u64,
+}
+
+fn draw_command(seed: u64) -> String {
+    format!("foliofuzz draw --seed {seed} --weights 20")
 }
 
 fn print_json(line: &Line<'_>) {
@@ -208,7 +214,8 @@ impl Run {
         });
         let rows: Vec<TargetLine<'_>> = rows.collect();
         if self.json {
-            return print_json(&Line::Summary { seed, seconds, targets: rows, findings: count });
+            let draw = draw_command(seed);
+            return print_json(&Line::Summary { seed, draw, seconds, targets: rows, findings: count });
         }
         let heading = ["target", "programs", "operations", "per second", "diverged"].map(str::to_owned).to_vec();
         let cells = rows.iter().map(|row| {
@@ -220,6 +227,7 @@ impl Run {
         for row in rows.iter().filter(|row| !row.about.is_empty()) {
             say(paint(DIM, format!("{} is {}", row.name, row.about)));
         }
+        say(paint(DIM, format!("what ran and with which weights: {}", draw_command(seed))));
         if let Some(idle) = rows.iter().find(|row| row.programs == 0) {
             say(paint(BAD, format!("nothing ran on {}", idle.name)));
         } else if rows.iter().all(|row| row.divergences == 0) {
