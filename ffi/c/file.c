@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -51,6 +52,13 @@ int64_t shim_pread(int fd, void *to, uint64_t len, uint64_t off)
 int64_t shim_pwrite(int fd, const void *from, uint64_t len, uint64_t off)
 {
     UNTIL_UNINTERRUPTED(pwrite(fd, from, len, off));
+}
+
+int64_t shim_pwrite_dsync(int fd, const void *from, uint64_t len, uint64_t off)
+{
+    struct iovec iov = {.iov_base = (void *)from, .iov_len = len};
+
+    UNTIL_UNINTERRUPTED(pwritev2(fd, &iov, 1, off, RWF_DSYNC));
 }
 
 int64_t shim_ftruncate(int fd, uint64_t size)

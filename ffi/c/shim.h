@@ -16,6 +16,7 @@ int64_t shim_open_direct(const char *path);
 int64_t shim_unlink(const char *path);
 int64_t shim_pread(int fd, void *to, uint64_t len, uint64_t off);
 int64_t shim_pwrite(int fd, const void *from, uint64_t len, uint64_t off);
+int64_t shim_pwrite_dsync(int fd, const void *from, uint64_t len, uint64_t off);
 int64_t shim_ftruncate(int fd, uint64_t size);
 int64_t shim_fallocate(int fd, int zero, int punch, int keep_size, uint64_t off, uint64_t len);
 int64_t shim_fsync(int fd);

@@ -141,6 +141,13 @@ impl File {
         check("pwrite", answer)
     }
 
+    /// As [`File::pwrite`], and waits until what was written is on the device: pwritev2(2) with `RWF_DSYNC`.
+    pub fn pwrite_dsync(&self, buf: &[u8], off: u64) -> Result<u64> {
+        // SAFETY: the kernel reads at most `buf.len()` bytes, all inside `buf`.
+        let answer = unsafe { sys::shim_pwrite_dsync(self.raw(), buf.as_ptr().cast(), buf.len() as u64, off) };
+        check("pwritev2", answer)
+    }
+
     /// Writes `len` bytes at `off` from memory whose first `readable` bytes are the last readable ones of
     /// `buf`; behind them the kernel finds nothing. Returns how many bytes were written.
     ///

@@ -9,6 +9,7 @@ unsafe extern "C" {
     pub(crate) fn shim_unlink(path: *const c_char) -> i64;
     pub(crate) fn shim_pread(fd: c_int, to: *mut c_void, len: u64, off: u64) -> i64;
     pub(crate) fn shim_pwrite(fd: c_int, from: *const c_void, len: u64, off: u64) -> i64;
+    pub(crate) fn shim_pwrite_dsync(fd: c_int, from: *const c_void, len: u64, off: u64) -> i64;
     pub(crate) fn shim_ftruncate(fd: c_int, size: u64) -> i64;
     pub(crate) fn shim_fallocate(fd: c_int, zero: c_int, punch: c_int, keep_size: c_int, off: u64, len: u64) -> i64;
     pub(crate) fn shim_fsync(fd: c_int) -> i64;

@@ -25,6 +25,16 @@ fn what_is_written_is_read_and_counts_are_exact() {
 }
 
 #[test]
+fn a_synchronous_write_writes() {
+    let file = scratch();
+    let bytes = pattern(PAGE);
+    assert_eq!(file.pwrite_dsync(&bytes, 10), Ok(PAGE));
+    let mut buf = vec![0xff; PAGE as usize];
+    assert_eq!(file.pread(&mut buf, 10), Ok(PAGE));
+    assert_eq!(buf, bytes);
+}
+
+#[test]
 fn errors_carry_the_name_of_the_call() {
     let path = path();
     assert_eq!(File::open_direct(&path).unwrap_err(), Error { call: "open", errno: ENOENT });

@@ -137,7 +137,9 @@ impl FlatFile {
         let transfer = |n: u64| Outcome::Bytes(n.min(op.len));
         match op.kind {
             OpKind::Read | OpKind::DirectRead => transfer(size.saturating_sub(op.off)),
-            OpKind::Write | OpKind::DirectWrite => Outcome::Bytes(op.len),
+            OpKind::Write | OpKind::DirectWrite | OpKind::WriteDsync | OpKind::DirectWriteDsync => {
+                Outcome::Bytes(op.len)
+            }
             OpKind::WriteFault if op.readable == 0 => Outcome::Errno(Errno::EFAULT),
             OpKind::WriteFault => transfer(op.readable),
             OpKind::MapRead | OpKind::MapWrite => {
@@ -193,7 +195,7 @@ impl FlatFile {
             }
             OpKind::Fallocate => self.grow(end),
             kind => {
-                debug_assert!(matches!(kind, OpKind::Write | OpKind::DirectWrite | OpKind::WriteFault), "{kind}");
+                debug_assert!(kind.info().effect == Effect::Write && kind.info().extends, "{kind}");
                 self.grow(end);
                 self.fragile.remove(op.off..end);
                 self.fill(id, op.off..end);

@@ -111,6 +111,8 @@ operations! {
     Writeback  "writeback"   Range  Neutral []                4 "start writeback of the range, do not wait (sync_file_range(2) with SYNC_FILE_RANGE_WRITE)";
     EndIo      "end_io"      Plain  Neutral []                3 "wait until all writeback in flight has completed, errors left to fsync";
     Evict      "evict"       Range  Neutral []                5 "reclaim the clean folios of the range; dirty ones stay";
+    WriteDsync "write_dsync" Range  Write   [extends]         2 "pwritev2(2) with RWF_DSYNC: what it wrote, and the size that shows it, are persistent when it returns";
+    DirectWriteDsync "dwrite_dsync" Range Write [extends direct] 2 "pwritev2(2) with O_DIRECT and RWF_DSYNC: what it wrote, and the size that shows it, are persistent when it returns";
 }
 
 impl OpKind {

@@ -152,9 +152,12 @@ impl DirectoryTarget {
         fill_written(data, id, op.off);
         let outcome = match op.kind {
             OpKind::Write => Outcome::Bytes(self.file.pwrite(data, op.off)?),
-            OpKind::DirectWrite => {
+            OpKind::WriteDsync => Outcome::Bytes(self.file.pwrite_dsync(data, op.off)?),
+            OpKind::DirectWrite | OpKind::DirectWriteDsync => {
                 let direct = self.direct.as_ref().expect("direct_for has found it");
-                Outcome::Bytes(direct.pwrite(data, op.off)?)
+                let synchronous = op.kind == OpKind::DirectWriteDsync;
+                let write = if synchronous { ffi::File::pwrite_dsync } else { ffi::File::pwrite };
+                Outcome::Bytes(write(direct, data, op.off)?)
             }
             kind => {
                 debug_assert_eq!(kind, OpKind::MapWrite);
@@ -221,7 +224,12 @@ impl DirectoryTarget {
     fn perform(&mut self, id: OpId, op: &Op, buf: &mut Vec<u8>) -> ffi::Result<Outcome> {
         match op.kind {
             OpKind::Read | OpKind::MapRead | OpKind::DirectRead => self.read(op, buf),
-            OpKind::Write | OpKind::MapWrite | OpKind::DirectWrite | OpKind::WriteFault => self.write(id, op),
+            OpKind::Write
+            | OpKind::MapWrite
+            | OpKind::DirectWrite
+            | OpKind::WriteFault
+            | OpKind::WriteDsync
+            | OpKind::DirectWriteDsync => self.write(id, op),
             OpKind::Truncate => self.file.truncate(op.off).map(|()| Outcome::Done),
             OpKind::Fallocate | OpKind::KeepSize | OpKind::Punch | OpKind::ZeroRange => self.change_space(op),
             OpKind::Msync

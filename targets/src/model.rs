@@ -5,7 +5,7 @@ use iomap::UserBuffer;
 use iomap::seek::Whence;
 use lanes::{LaneId, Task};
 use oracle::{Class, Divergence, Errno, Geometry, Op, OpId, OpKind, Outcome, fill};
-use pagecache::{Broken, Error, Sizes};
+use pagecache::{Broken, Cursor, Error, Sizes};
 use simfs::{Config, File};
 use std::sync::Arc;
 
@@ -14,6 +14,8 @@ use std::sync::Arc;
 pub struct Model {
     file: File,
     flavour: oracle::Flavour,
+    /// The open file descriptions of the user lanes and of the checker, by lane.
+    open: [Cursor; LaneId::CHECKER.0 as usize + 1],
     page: u64,
 }
 
@@ -37,7 +39,8 @@ impl Model {
         };
         let file = File::new(&config);
         file.start_with_hole(geometry.floor);
-        Arc::new(Model { file, flavour: geometry.flavour, page })
+        let open = std::array::from_fn(|_| file.open());
+        Arc::new(Model { file, flavour: geometry.flavour, open, page })
     }
 
     /// The page size of its mappings.
@@ -48,6 +51,11 @@ impl Model {
     /// The size of the file now.
     pub fn size(&self) -> u64 {
         self.file.size()
+    }
+
+    /// The description of the file that the lane has open.
+    fn open(&self, task: &Task) -> &Cursor {
+        &self.open[task.lane().0 as usize]
     }
 
     /// Performs an operation; what it reads goes into `buf`.
@@ -63,6 +71,7 @@ impl Model {
             return Ok(Outcome::Unsupported(errno));
         }
         let file = &self.file;
+        let open = self.open(task);
         let range = op.bytes();
         let done = |()| Outcome::Done;
         match op.kind {
@@ -74,24 +83,30 @@ impl Model {
                 let readable = if op.kind == OpKind::WriteFault { op.readable as usize } else { bytes.len() };
                 file.write(task, op.off, UserBuffer::new(bytes, readable)).await.map(Outcome::Bytes)
             }
-            OpKind::DirectWrite => file.direct_write(task, op.off, written(buf, id, op)).await.map(Outcome::Bytes),
+            OpKind::WriteDsync => {
+                let bytes = written(buf, id, op);
+                let buffer = UserBuffer::new(bytes, bytes.len());
+                file.write_dsync(task, open, op.off, buffer).await.map(Outcome::Bytes)
+            }
+            OpKind::DirectWrite => {
+                file.direct_write(task, None, op.off, written(buf, id, op)).await.map(Outcome::Bytes)
+            }
+            OpKind::DirectWriteDsync => {
+                file.direct_write(task, Some(open), op.off, written(buf, id, op)).await.map(Outcome::Bytes)
+            }
             OpKind::MapWrite => file.store(task, op.off, written(buf, id, op)).await.map(|n| mapped(n, op)),
             OpKind::Truncate => file.truncate(task, op.off).await.map(done),
             OpKind::Fallocate => file.fallocate(task, range, true).await.map(done),
             OpKind::KeepSize => file.fallocate(task, range, false).await.map(done),
             OpKind::Punch => file.punch(task, range).await.map(done),
             OpKind::ZeroRange => file.zero(task, range).await.map(done),
-            OpKind::Fsync | OpKind::Fdatasync => file.fsync(task, 0..u64::MAX).await.map(done),
-            OpKind::Msync => file.fsync(task, range).await.map(done),
+            OpKind::Fsync | OpKind::Fdatasync => file.fsync(task, open, 0..u64::MAX).await.map(done),
+            OpKind::Msync => file.fsync(task, open, range).await.map(done),
             OpKind::SeekData => file.seek(task, op.off, Whence::Data).await.map(Outcome::Position),
             OpKind::SeekHole => file.seek(task, op.off, Whence::Hole).await.map(Outcome::Position),
             OpKind::Stat => Ok(Outcome::Position(file.size())),
-            OpKind::SyncRange
-            | OpKind::DontNeed
-            | OpKind::Reopen
-            | OpKind::Writeback
-            | OpKind::EndIo
-            | OpKind::Evict => {
+            OpKind::SyncRange => file.sync_range(task, open, range).await.map(done),
+            OpKind::DontNeed | OpKind::Reopen | OpKind::Writeback | OpKind::EndIo | OpKind::Evict => {
                 self.tend(task, op).await;
                 Ok(Outcome::Done)
             }
@@ -110,9 +125,8 @@ impl Model {
     async fn tend(&self, task: &Task, op: &Op) {
         let (file, range) = (&self.file, op.bytes());
         match op.kind {
-            OpKind::SyncRange => file.sync_range(task, range).await,
             OpKind::DontNeed => file.dont_need(task, range).await,
-            OpKind::Reopen => file.reopen(task).await,
+            OpKind::Reopen => file.reopen(task, self.open(task)).await,
             OpKind::Writeback => file.start_writeback(task, range).await,
             OpKind::EndIo => file.wait_writeback(task).await,
             OpKind::Evict => file.reclaim(task, range).await,
@@ -135,7 +149,7 @@ impl Model {
     /// # Errors
     /// If the file system lost data on the way, and knows it.
     pub async fn settle(&self, task: &Task) -> Result<(), Divergence> {
-        self.file.settle(task).await.map_err(|error| Divergence {
+        self.file.settle(task, self.open(task)).await.map_err(|error| Divergence {
             class: Class::Errno,
             op: None,
             offset: None,

@@ -10,7 +10,8 @@ use oracle::{Flavour, Geometry, Op, OpKind, Shape};
 fn simpler_kinds(kind: OpKind) -> &'static [OpKind] {
     use OpKind::*;
     match kind {
-        MapWrite | DirectWrite | WriteFault => &[Write],
+        MapWrite | DirectWrite | WriteFault | WriteDsync => &[Write],
+        DirectWriteDsync => &[DirectWrite, WriteDsync, Write],
         MapRead | DirectRead => &[Read],
         ZeroRange => &[Write, Punch, Fallocate],
         Punch => &[Write],

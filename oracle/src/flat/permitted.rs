@@ -86,7 +86,7 @@ pub static PERMITTED: &[Permitted] = &[
     Permitted {
         name: "direct-write-extends-behind-mapping",
         on: &["ext4"],
-        ops: &[OpKind::DirectWrite],
+        ops: &[OpKind::DirectWrite, OpKind::DirectWriteDsync],
         reason: "seen on ext4 of Linux 6.18: a direct write that extends the file does not tell the page cache, as \
                  buffered writes, ftruncate and fallocate do. Stores past the old end of file show (mmap(2) leaves \
                  that open); later stores there, through a mapping that was writable before, get no block if blocks \
@@ -97,7 +97,15 @@ pub static PERMITTED: &[Permitted] = &[
     Permitted {
         name: "stores-past-eof-survive",
         on: &["tmpfs"],
-        ops: &[OpKind::Write, OpKind::DirectWrite, OpKind::WriteFault, OpKind::Truncate, OpKind::Fallocate],
+        ops: &[
+            OpKind::Write,
+            OpKind::DirectWrite,
+            OpKind::WriteDsync,
+            OpKind::DirectWriteDsync,
+            OpKind::WriteFault,
+            OpKind::Truncate,
+            OpKind::Fallocate,
+        ],
         reason: "mmap(2): what stores past the end of file show after the size has changed is unspecified; tmpfs of \
                  Linux 6.18 never zeroes the rest of the last page when the file grows",
         answer: never,

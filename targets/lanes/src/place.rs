@@ -105,7 +105,7 @@ places! {
     W15 "waiting for invalidate_lock in iomap_end";
     W16 "releasing the reservation of a short write";
     W17 "before the next iomap_begin";
-    W18 "i_rwsem released";
+    W18 "i_rwsem released, before the flush of a synchronous write";
     Z1 "zeroing: cache tested for dirty folios, no mapping";
     Z2 "zeroing: mapping in hand";
     Z3 "zeroing: dirty range being written first";
@@ -191,6 +191,7 @@ places! {
     D6 "direct I/O: end_io done, before the invalidation";
     D7 "direct I/O: invalidated, still counted";
     D8 "direct I/O: no longer counted";
+    D9 "direct I/O: before the flush of a synchronous write";
     D10 "direct I/O: falling back to the cache";
     Y1 "fsync: before tagging";
     Y2 "fsync: tagged, before the first folio";

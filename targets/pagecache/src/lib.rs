@@ -11,7 +11,8 @@
 //! | [`blocks`] | its per-block uptodate and dirty state |
 //! | [`index`] | the index of a file's folios, with marks |
 //! | [`tree`] | its lock, and lookups without it |
-//! | [`mapping`] | a file's cache: index, size, locks, error flag |
+//! | [`mapping`] | a file's cache: index, size, locks, errors |
+//! | [`errseq`] | which errors an open file description has been told of |
 //! | [`memory`] | the counters all mappings share, and the memory limit |
 //! | [`lookup`] | finding folios, creating them |
 //! | [`filemap`] | reading through the cache, faults, loads and stores |
@@ -42,6 +43,7 @@
 pub mod blocks;
 pub mod dirty;
 pub mod error;
+pub mod errseq;
 pub mod filemap;
 pub mod folio;
 pub mod index;
@@ -57,6 +59,7 @@ pub mod truncate;
 
 pub use blocks::BlockState;
 pub use error::{Error, Result};
+pub use errseq::Cursor;
 pub use filemap::FileOps;
 pub use folio::{Folio, FolioRef, Locked};
 pub use index::{Index, Mark, Slot};

@@ -1,9 +1,11 @@
 //! A file's cache: what the kernel calls an address_space, with the inode's size.
 
 use crate::blocks::{BlockState, MAX_BLOCKS};
+use crate::error::{Error, Result};
+use crate::errseq::{Breach, Cursor, ErrSeq};
 use crate::folio::Folio;
 use crate::index::Index;
-use crate::invariants::Reported;
+use crate::invariants::{Broken, Reported};
 use crate::memory::Memory;
 use crate::pagetable::PageTable;
 use crate::tree::{Slots, Tree, TreeGuard};
@@ -13,6 +15,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
+
+/// The error number of every error there is.
+const EIO: u32 = 5;
 
 /// The sizes of a cache, all powers of two.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +79,9 @@ pub struct Mapping {
     pub memory: Arc<Memory>,
     /// Page table entries of its shared mappings.
     pub page_table: PageTable,
-    error: AtomicBool,
+    errors: ErrSeq,
+    /// Data was lost since somebody last waited for writeback: for those who have no description of their own.
+    lost: AtomicBool,
     pub(crate) reported: Reported,
     /// The page at which the next allocation that is short of memory looks for something to evict.
     pub(crate) reclaim_hand: AtomicU64,
@@ -92,7 +99,8 @@ impl Mapping {
             invalidate_lock: RwSem::new("invalidate_lock"),
             memory,
             page_table: PageTable::default(),
-            error: AtomicBool::new(false),
+            errors: ErrSeq::default(),
+            lost: AtomicBool::new(false),
             reported: Reported::default(),
             reclaim_hand: AtomicU64::new(0),
             faults,
@@ -124,14 +132,46 @@ impl Mapping {
         self.i_size.store(size, Release);
     }
 
-    /// Records that data was lost, for the next fsync.
+    /// Records that data was lost, for every description to be told.
     pub fn set_error(&self) {
-        self.error.store(true, Relaxed);
+        self.errors.set(EIO);
+        self.lost.store(true, Relaxed);
     }
 
-    /// Whether data was lost since the last call.
-    pub fn take_error(&self) -> bool {
-        self.error.swap(false, Relaxed)
+    /// Whether data was ever lost.
+    pub fn has_lost_data(&self) -> bool {
+        self.errors.is_set()
+    }
+
+    /// Opens a description: which errors it will be told of.
+    pub fn open(&self, cursor: &Cursor) {
+        self.errors.open(cursor, false);
+    }
+
+    /// Tells the description of data that was lost since it was last told.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if there was some.
+    pub fn check_error(&self, cursor: &Cursor) -> Result<()> {
+        self.lost.store(false, Relaxed);
+        let (told, kept) = self.errors.check_and_advance(cursor);
+        if let Err(breach) = kept {
+            let message = match breach {
+                Breach::Withheld => "data was lost, and a sync that must tell of it does not",
+                Breach::Repeated => "a sync tells of lost data that it has told of before",
+            };
+            self.report(Broken::invariant(message.to_owned()));
+        }
+        told.map_or(Ok(()), |_| Err(Error::Io))
+    }
+
+    /// Whether data was lost since the last call, or since anybody was told: what a flush without a description goes
+    /// by. Whoever has one is told all the same.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if there was some.
+    pub fn take_lost(&self) -> Result<()> {
+        if self.lost.swap(false, Relaxed) { Err(Error::Io) } else { Ok(()) }
     }
 
     /// File position of the folio's first byte.

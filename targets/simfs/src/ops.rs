@@ -9,7 +9,7 @@ use iomap::zero::zero_range;
 use iomap::{UserBuffer, direct};
 use lanes::{Held, RwWrite, Task, Y};
 use pagecache::truncate::Removal;
-use pagecache::{Error, Result};
+use pagecache::{Cursor, Error, Result};
 use std::ops::Range;
 
 /// From here to the end.
@@ -48,6 +48,16 @@ impl File {
         drop((glock, exclusive));
         task.at(Y::W18).await;
         written
+    }
+
+    /// As [`File::write`], and then brings what was written to the device, with everything it takes to find it.
+    ///
+    /// # Errors
+    /// As [`File::write`]; and [`Error::Io`] if data was lost, whoever wrote it: what was written is in the cache then.
+    pub async fn write_dsync(&self, task: &Task, open: &Cursor, pos: u64, buffer: UserBuffer<'_>) -> Result<u64> {
+        let written = self.write(task, pos, buffer).await?;
+        self.fsync(task, open, pos..pos + written).await?;
+        Ok(written)
     }
 
     /// Zeroes from the end of file to `pos`, where a write is about to begin. Direct I/O has ended before: it
@@ -94,14 +104,15 @@ impl File {
         direct::read(self, task, range, buf).await
     }
 
-    /// Writes `bytes` at `pos` to the device; how many.
+    /// Writes `bytes` at `pos` to the device; how many. With a description to report to, brings the rest of what it
+    /// takes to find them there, too.
     ///
     /// A write of whole blocks below the end of file runs beside others. One that may have to zero the rest of
     /// a block, or moves the end of file, runs alone, after all others have ended.
     ///
     /// # Errors
-    /// Of the device.
-    pub async fn direct_write(&self, task: &Task, pos: u64, bytes: &[u8]) -> Result<u64> {
+    /// Of the device; with a description, [`Error::Io`] if data was lost, whoever wrote it.
+    pub async fn direct_write(&self, task: &Task, sync: Option<&Cursor>, pos: u64, bytes: &[u8]) -> Result<u64> {
         task.at(Y::W0).await;
         let end = pos + bytes.len() as u64;
         let block = self.mapping.sizes.block;
@@ -129,18 +140,32 @@ impl File {
         };
         drop(counted);
         task.at(Y::D8).await;
+        if let (Ok(written), Some(open)) = (written, sync) {
+            task.at(Y::D9).await;
+            self.fsync(task, open, pos..pos + written).await?;
+        }
         drop((glock, shared, exclusive));
         match written {
             // It cannot go past the cache: go through it, and leave nothing in it.
             Err(Error::Busy) => {
                 task.at(Y::D10).await;
-                let written = self.write(task, pos, UserBuffer::new(bytes, bytes.len())).await?;
-                write_and_wait(self, task, pos..end).await;
-                let _ = self.mapping.invalidate(task, &(pos..end)).await;
-                Ok(written)
+                self.write_instead(task, sync, pos, bytes).await
             }
             other => other,
         }
+    }
+
+    /// A direct write that cannot go past the cache: goes through it, and leaves nothing in it.
+    async fn write_instead(&self, task: &Task, sync: Option<&Cursor>, pos: u64, bytes: &[u8]) -> Result<u64> {
+        let buffer = UserBuffer::new(bytes, bytes.len());
+        let written = match sync {
+            Some(open) => self.write_dsync(task, open, pos, buffer).await?,
+            None => self.write(task, pos, buffer).await?,
+        };
+        let range = pos..pos + bytes.len() as u64;
+        write_and_wait(self, task, range.clone()).await;
+        let _ = self.mapping.invalidate(task, &range).await;
+        Ok(written)
     }
 
     /// i_rwsem, the cluster lock and invalidate_lock exclusive, no direct I/O under way: what changing blocks or the
@@ -304,22 +329,25 @@ impl File {
         }
     }
 
-    /// Writes everything, waits, reports what went wrong since the last call.
+    /// Writes a range, waits, and says what was lost since this description was last told.
     ///
     /// # Errors
-    /// [`Error::Io`] if data was lost.
-    pub async fn fsync(&self, task: &Task, range: Range<u64>) -> Result<()> {
-        write_and_wait(self, task, range).await;
-        task.at(Y::Y5).await;
-        let lost = self.mapping.take_error();
+    /// [`Error::Io`] if data was lost; the metadata is left alone then.
+    pub async fn fsync(&self, task: &Task, open: &Cursor, range: Range<u64>) -> Result<()> {
+        self.sync_range(task, open, range).await?;
         task.at(Y::Y6).await;
         task.at(Y::Y7).await;
-        if lost { Err(Error::Io) } else { Ok(()) }
+        Ok(())
     }
 
     /// Writes the dirty folios of a range and waits; metadata is left alone.
-    pub async fn sync_range(&self, task: &Task, range: Range<u64>) {
+    ///
+    /// # Errors
+    /// [`Error::Io`] if data was lost since this description was last told.
+    pub async fn sync_range(&self, task: &Task, open: &Cursor, range: Range<u64>) -> Result<()> {
         write_and_wait(self, task, range).await;
+        task.at(Y::Y5).await;
+        self.mapping.check_error(open)
     }
 
     /// Starts writing the dirty folios of a range.
@@ -363,8 +391,16 @@ impl File {
         iomap::seek::seek(self, task, from, whence).await
     }
 
-    /// Unmaps, closes and opens again: entries go, and what was preallocated beyond the end of file.
-    pub async fn reopen(&self, task: &Task) {
+    /// Opens a description of the file.
+    pub fn open(&self) -> Cursor {
+        let cursor = Cursor::default();
+        self.mapping.open(&cursor);
+        cursor
+    }
+
+    /// Unmaps, closes the description and opens it again: entries go, what was preallocated beyond the end of file,
+    /// and what the description has been told.
+    pub async fn reopen(&self, task: &Task, open: &Cursor) {
         task.at(Y::UNMAP).await;
         self.mapping.unmap_all(task).await;
         let _exclusive = self.i_rwsem.write(task, Y::W0).await;
@@ -375,14 +411,16 @@ impl File {
         for index in reserved.collect::<Vec<u64>>() {
             extents.set(index, Block::Hole);
         }
+        drop(extents);
+        self.mapping.open(open);
     }
 
     /// Brings everything to the device and empties the cache, for a look at what the device has.
     ///
     /// # Errors
     /// [`Error::Io`] if data was lost on the way.
-    pub async fn settle(&self, task: &Task) -> Result<()> {
-        let synced = self.fsync(task, ALL).await;
+    pub async fn settle(&self, task: &Task, open: &Cursor) -> Result<()> {
+        let synced = self.fsync(task, open, ALL).await;
         self.mapping.unmap_all(task).await;
         // What came back dirty from the page table is written, too.
         write_and_wait(self, task, ALL).await;

@@ -39,7 +39,10 @@ impl Support {
         support.record(&mapped, Mapping::shared(file, SAMPLE).and_then(|map| map.msync(0, SAMPLE)))?;
         let alignment = direct.map_err(|error| *error).and_then(direct_alignment);
         support.direct_alignment = *alignment.as_ref().unwrap_or(&0);
-        support.record(&[OpKind::DirectRead, OpKind::DirectWrite], alignment.map(drop))?;
+        support.record(&[OpKind::DirectRead, OpKind::DirectWrite, OpKind::DirectWriteDsync], alignment.map(drop))?;
+        // A kernel that does not know the flag knows it for no kind of I/O.
+        let dsync = file.pwrite_dsync(&[1], 0).map(drop);
+        support.record(&[OpKind::WriteDsync, OpKind::DirectWriteDsync], dsync)?;
         file.truncate(0)?;
         Ok(support)
     }

@@ -49,6 +49,8 @@ impl Raw {
             | OpKind::DirectRead
             | OpKind::DirectWrite
             | OpKind::WriteFault
+            | OpKind::WriteDsync
+            | OpKind::DirectWriteDsync
             | OpKind::MapRead
             | OpKind::MapWrite => self.transfer(op),
             OpKind::Truncate => self.file.truncate(op.off),
@@ -78,6 +80,8 @@ impl Raw {
         match (op.kind, direct, map) {
             (OpKind::Read, ..) => file.pread(memory, op.off),
             (OpKind::Write, ..) => file.pwrite(memory, op.off),
+            (OpKind::WriteDsync, ..) => file.pwrite_dsync(memory, op.off),
+            (OpKind::DirectWriteDsync, Some(direct), _) => direct.pwrite_dsync(memory, op.off),
             (OpKind::WriteFault, ..) => file.pwrite_guarded(guarded, op.readable, op.len, op.off),
             (OpKind::DirectRead, Some(direct), _) => direct.pread(memory, op.off),
             (OpKind::DirectWrite, Some(direct), _) => direct.pwrite(memory, op.off),
