@@ -113,6 +113,8 @@ faults! {
         "Writeback leaves the dirty bits of blocks beyond the end of file set."
     WriteNewSkipsZeroing "A44" "xfs-write-past-eof-no-zeroing" 1 ["content" "disk"] Needs { flavours: &["xfs-5.8"], ..ANY };
         "A write that starts beyond the end of file does not zero what lies in between."
+    RepeatsInBatch "B05" "sibling-returned-to-walker" 1 ["content" "size"] Needs { large_folios: true, ..ANY };
+        "A read that looks up a batch of folios goes on one page after each: a large folio enters once for each of its pages."
     SplitDropsDirty "B09" "split-drops-dirty-tail-unaccounted" 2 ["accounting"] Needs { large_folios: true, ..ANY };
         "A split that drops dirty pieces beyond the end of file clears their flag without accounting for it."
     SplitCleansTwice "B10" "split-double-clean-accounting" 2 ["accounting"] Needs { large_folios: true, ..ANY };

@@ -110,6 +110,7 @@ places! {
     Z2 "zeroing: mapping in hand";
     Z3 "zeroing: dirty range being written first";
     R0 "before the lock and the size check";
+    R1 "between two folios of the batch a read looks up";
     R2a "before readahead takes invalidate_lock";
     R2b "folio in the cache and mapped, read not submitted";
     R2c "read submitted, not completed";

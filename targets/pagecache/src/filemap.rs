@@ -1,8 +1,7 @@
-//! Reading through the cache; faults, loads and stores.
+//! Loads and stores through shared mappings, and the faults they take; what the cache needs from the file system.
 
 use crate::error::{Error, Result};
-use crate::folio::{Folio, FolioRef, Locked};
-use crate::invariants::Broken;
+use crate::folio::Locked;
 use crate::mapping::Mapping;
 use faults::Fault;
 use lanes::{Held, Task, Y};
@@ -31,99 +30,6 @@ pub trait FileOps: Sync {
 }
 
 impl Mapping {
-    /// Copies bytes `range` of the file into `buf`, through the cache; how many there were below the end of
-    /// file. Locks of the file system's own, such as i_rwsem, are the caller's business.
-    pub async fn read<F: FileOps>(&self, fs: &F, task: &Task, range: Range<u64>, buf: &mut [u8]) -> Result<u64> {
-        let mut pos = range.start;
-        task.at(Y::R0).await;
-        while pos < range.end && pos < self.i_size() {
-            let folio = match self.uptodate_folio(fs, task, pos..range.end).await {
-                Ok(folio) => folio,
-                Err(error) if pos == range.start => return Err(error),
-                Err(_) => break,
-            };
-            // The size is loaded after the folio is known to be uptodate: a size that is seen comes with its bytes.
-            let end = range.end.min(self.byte_range(&folio).end).min(self.i_size());
-            if pos >= end {
-                break;
-            }
-            task.at(Y::R5).await;
-            let from = (pos - self.pos(&folio)) as usize;
-            let into = &mut buf[(pos - range.start) as usize..(end - range.start) as usize];
-            into.copy_from_slice(&folio.data.read()[from..from + into.len()]);
-            pos = end;
-        }
-        Ok(pos.saturating_sub(range.start))
-    }
-
-    /// The folio at `range.start`, with its part of `range` valid.
-    async fn uptodate_folio<F: FileOps>(&self, fs: &F, task: &Task, range: Range<u64>) -> Result<FolioRef> {
-        let index = self.sizes.index(range.start);
-        loop {
-            let Some(folio) = self.lookup(task, index).await else {
-                task.at(Y::R2a).await;
-                let _shared = self.invalidate_lock.read(task, Y::R2a).await;
-                let want = range.end.min(self.sizes.page_up(self.i_size())).saturating_sub(index * self.sizes.page);
-                match self.create(task, index, want).await {
-                    Some(locked) => return self.fill(fs, task, locked).await,
-                    None if self.faults.armed(Fault::ExistsNotRetried) => return Err(Error::Exists),
-                    None => continue, // another lane was faster
-                }
-            };
-            task.at(Y::R3).await;
-            let part = range.start..range.end.min(self.byte_range(&folio).end);
-            if part.start < part.end && self.is_uptodate(&folio, &part) {
-                return Ok(folio);
-            }
-            let shared = self.invalidate_lock.read(task, Y::R6).await;
-            let locked = match folio.try_lock(task) {
-                Ok(locked) => locked,
-                Err(folio) => {
-                    drop(shared);
-                    if self.faults.armed(Fault::ReadUsesTruncated) {
-                        folio.wait_unlocked(task, Y::LOCKD).await;
-                        if folio.is_uptodate() {
-                            self.expect_attached(&folio);
-                            return Ok(folio);
-                        }
-                        continue;
-                    }
-                    // Nothing is held while waiting, not even a reference, and what is found afterwards may be
-                    // another folio.
-                    let unreferenced = folio.arc().clone();
-                    drop(folio);
-                    unreferenced.wait_unlocked(task, Y::LOCKD).await;
-                    continue;
-                }
-            };
-            let gone = !locked.is_attached() || !locked.contains(index);
-            if gone && !(self.faults.armed(Fault::ReadUsesTruncated) && locked.is_uptodate()) {
-                continue;
-            }
-            self.expect_attached(&locked);
-            let part = range.start..range.end.min(self.byte_range(&locked).end);
-            if self.is_uptodate(&locked, &part) {
-                return Ok(locked.unlock());
-            }
-            return self.fill(fs, task, locked).await;
-        }
-    }
-
-    /// Nothing is served from a folio that has left the file, known under its lock or after waiting for it.
-    fn expect_attached(&self, folio: &Folio) {
-        if !folio.is_attached() {
-            let message = format!("bytes are served from folio {} after it left the file", folio.index());
-            self.report(Broken::invariant(message));
-        }
-    }
-
-    async fn fill<F: FileOps>(&self, fs: &F, task: &Task, folio: Locked) -> Result<FolioRef> {
-        task.at(Y::R6).await;
-        fs.read_folio(task, &folio).await?;
-        self.memory.evictable.raise();
-        Ok(folio.unlock())
-    }
-
     /// Loads bytes `range` through a shared mapping; how many before a SIGBUS, if there was one.
     pub async fn load<F: FileOps>(&self, fs: &F, task: &Task, range: Range<u64>, buf: &mut [u8]) -> Result<u64> {
         let mut pos = range.start;

@@ -15,7 +15,8 @@
 //! | [`errseq`] | which errors an open file description has been told of |
 //! | [`memory`] | the counters all mappings share, and the memory limit |
 //! | [`lookup`] | finding folios, creating them |
-//! | [`filemap`] | reading through the cache, faults, loads and stores |
+//! | [`read`] | reading through the cache |
+//! | [`filemap`] | faults, loads and stores |
 //! | [`dirty`] | dirtying, cleaning, writeback flags, with their accounting |
 //! | [`truncate`] | removing ranges: truncate, punch, invalidation for direct I/O |
 //! | [`split`] | splitting a large folio |
@@ -52,6 +53,7 @@ pub mod lookup;
 pub mod mapping;
 pub mod memory;
 pub mod pagetable;
+pub mod read;
 pub mod reclaim;
 pub mod split;
 pub mod tree;
