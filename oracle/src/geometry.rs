@@ -55,6 +55,8 @@ pub struct Geometry {
     pub max_order: u8,
     /// Pages the cache may hold before an allocation has to reclaim; 0 is no limit.
     pub memory_pages: u16,
+    /// Most pages the cache reads ahead; 0 is no readahead.
+    pub readahead_pages: u16,
     /// The file system's policies, for the model.
     pub flavour: Flavour,
     /// No operation reaches beyond this offset.

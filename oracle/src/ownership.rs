@@ -100,6 +100,7 @@ mod tests {
             block: 128,
             max_order: 0,
             memory_pages: 0,
+            readahead_pages: 0,
             flavour: Flavour::Xfs,
             file_limit: 4096,
             floor,

@@ -33,6 +33,7 @@ impl Model {
             sizes: Sizes::new(page, u64::from(geometry.block), geometry.max_order),
             flavour,
             memory_pages: u64::from(geometry.memory_pages),
+            readahead_pages: u64::from(geometry.readahead_pages),
             limit: geometry.file_limit,
             garbage: fill::fill_garbage,
             faults,

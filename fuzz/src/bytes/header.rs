@@ -18,9 +18,10 @@ const EXPLICIT: u8 = 255;
 const PAGES: [u32; 16] = [256, 256, 256, 256, 256, 256, 256, 256, 256, 256, 256, 512, 512, 512, 1024, 4096];
 /// The block is the page shifted right by so much, by the high half of byte 0.
 const BLOCK_SHIFTS: [i8; 16] = [2, 0, 2, 0, 2, 0, 2, 0, 1, 3, 2, 0, 1, 3, -1, -2];
-/// Byte 1: largest folio order (3 bits), memory limit in pages (3 bits).
+/// Byte 1: largest folio order (3 bits), memory limit in pages (3 bits), pages read ahead (2 bits).
 const ORDERS: [u8; 8] = [0, 0, 0, 0, 1, 2, 2, 3];
 const MEMORY: [u16; 8] = [0, 0, 0, 0, 0, 4, 8, 16];
+const READAHEAD: [u16; 4] = [0, 0, 4, 8];
 /// Byte 2: file limit in pages, lanes.
 const LIMITS: [u32; 16] = [4, 8, 8, 8, 12, 12, 12, 16, 16, 16, 16, 16, 24, 24, 32, 64];
 const LANES: [usize; 16] = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 3];
@@ -48,7 +49,7 @@ pub enum Profile {
 impl Profile {
     /// Any program for the model.
     pub const ANY: Profile =
-        Profile::Model(Needs { flavours: &[], small_blocks: false, large_folios: false, lanes: 1 });
+        Profile::Model(Needs { flavours: &[], small_blocks: false, large_folios: false, readahead: false, lanes: 1 });
 }
 
 /// Changes as little of a header in table form as it takes to fit the profile.
@@ -67,7 +68,8 @@ pub fn constrain(header: &mut [u8; HEADER_LEN], profile: &Profile) {
             let blocks = |n: usize| !needs.small_blocks || BLOCK_SHIFTS[n] > 0;
             *sizes = advance(*sizes >> 4, 4, blocks) << 4 | *sizes & 15;
             let order = advance(*cache & 7, 3, |n| !needs.large_folios || ORDERS[n] > 0);
-            *cache = *cache & 0xf8 | order;
+            let ahead = advance(*cache >> 6, 2, |n| !needs.readahead || READAHEAD[n] > 0);
+            *cache = ahead << 6 | *cache & 0x38 | order;
             *policy =
                 advance(*policy & 7, 3, |n| needs.flavours.is_empty() || needs.flavours.contains(&FLAVOURS[n].name()));
             *extent = advance(*extent >> 4, 4, |n| LANES[n] >= needs.lanes as usize) << 4 | *extent & 15;
@@ -106,6 +108,7 @@ pub(super) fn decode(input: &mut Input<'_>) -> (Geometry, usize, Cast) {
     let memory = MEMORY[(cache >> 3 & 7) as usize];
     // A few of the smallest folios must fit.
     geometry.memory_pages = if memory > 0 { memory.max(4 << geometry.min_order()) } else { 0 };
+    geometry.readahead_pages = READAHEAD[(cache >> 6) as usize];
     if lanes > 1 {
         share_out(&mut geometry, share);
     }
@@ -139,12 +142,14 @@ fn decode_explicit(input: &mut Input<'_>) -> (Geometry, usize) {
         geometry.floor = 1 + floor % geometry.file_limit;
         geometry.stripe = (sector * (1 + stripe % (u64::from(u32::MAX) / sector))) as u32;
     }
+    geometry.readahead_pages = input.number() as u16;
     (geometry, lanes)
 }
 
 /// Writes the explicit form.
 pub(super) fn encode(output: &mut Output, geometry: &Geometry, lanes: usize) {
-    let Geometry { page, block, max_order, memory_pages, flavour, file_limit, floor, stripe } = *geometry;
+    let Geometry { page, block, max_order, memory_pages, readahead_pages, flavour, file_limit, floor, stripe } =
+        *geometry;
     let flavour = Flavour::ALL.iter().position(|f| *f == flavour).unwrap_or(0);
     output.byte(EXPLICIT);
     output.byte(page.trailing_zeros() as u8 - 7);
@@ -156,6 +161,7 @@ pub(super) fn encode(output: &mut Output, geometry: &Geometry, lanes: usize) {
     output.byte(lanes as u8 - 1);
     output.number(floor.saturating_sub(1));
     output.number(u64::from(stripe / geometry.sector()).saturating_sub(1));
+    output.number(u64::from(readahead_pages));
 }
 
 #[cfg(test)]
@@ -187,10 +193,11 @@ mod tests {
             for mut header in every_table_header().step_by(101) {
                 constrain(&mut header, &Profile::Model(row.needs));
                 let (geometry, lanes, _) = decode(&mut Input::new(&header));
-                let Needs { flavours, small_blocks, large_folios, lanes: least } = row.needs;
+                let Needs { flavours, small_blocks, large_folios, readahead, lanes: least } = row.needs;
                 assert!(flavours.is_empty() || flavours.contains(&geometry.flavour.name()), "{}", row.id);
                 assert!(!small_blocks || geometry.block < geometry.page, "{}", row.id);
                 assert!(!large_folios || geometry.max_order > 0, "{}", row.id);
+                assert!(!readahead || geometry.readahead_pages > 0, "{}", row.id);
                 assert!(lanes >= least as usize, "{}", row.id);
             }
         }

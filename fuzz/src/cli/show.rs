@@ -120,10 +120,11 @@ fn print(reproducer: &Reproducer, fault: Option<Fault>, recorded: &Recorded) {
 }
 
 fn sizes(reproducer: &Reproducer) -> String {
-    let Geometry { page, block, max_order, memory_pages, flavour, .. } = reproducer.program.geometry;
+    let Geometry { page, block, max_order, memory_pages, readahead_pages, flavour, .. } = reproducer.program.geometry;
     let memory =
         if memory_pages == 0 { "no memory limit".to_owned() } else { format!("{memory_pages} pages of memory") };
-    format!("{flavour}, pages of {page} bytes, blocks of {block}, folios up to {}, {memory}", page << max_order)
+    let ahead = if readahead_pages == 0 { String::new() } else { format!(", {readahead_pages} pages read ahead") };
+    format!("{flavour}, pages of {page} bytes, blocks of {block}, folios up to {}, {memory}{ahead}", page << max_order)
 }
 
 /// The switches of the run, with what each place means.

@@ -46,7 +46,7 @@ fn version(mut cursor: Cursor<'_>) -> Result<(), ParseError> {
     }
 }
 
-const KEYWORDS: [&str; 14] = [
+const KEYWORDS: [&str; 15] = [
     "fault",
     "expect",
     "trace",
@@ -54,6 +54,7 @@ const KEYWORDS: [&str; 14] = [
     "block",
     "max_order",
     "memory_pages",
+    "readahead_pages",
     "flavour",
     "file_limit",
     "floor",
@@ -158,6 +159,7 @@ impl Parser {
             block: need("block")? as u32,
             max_order: 0,
             memory_pages: self.size("memory_pages").unwrap_or(0) as u16,
+            readahead_pages: self.size("readahead_pages").unwrap_or(0) as u16,
             flavour: self.flavour.unwrap_or(Flavour::Xfs),
             file_limit: need("file_limit")?,
             floor: self.size("floor").unwrap_or(0),
@@ -194,7 +196,7 @@ impl Parser {
 fn largest(size: &str) -> u64 {
     match size {
         "max_order" => u64::from(u8::MAX),
-        "memory_pages" => u64::from(u16::MAX),
+        "memory_pages" | "readahead_pages" => u64::from(u16::MAX),
         "page" | "block" | "stripe" => u64::from(u32::MAX),
         _ => u64::MAX,
     }

@@ -13,6 +13,7 @@ pub(crate) fn geometry(floor: u64, stripe: u32) -> Geometry {
         block: 1024,
         max_order: 0,
         memory_pages: 0,
+        readahead_pages: 0,
         flavour: Flavour::Xfs,
         file_limit: LIMIT,
         floor,

@@ -19,11 +19,13 @@ pub struct Needs {
     pub small_blocks: bool,
     /// Folios of more than one page.
     pub large_folios: bool,
+    /// Readahead.
+    pub readahead: bool,
     /// User lanes.
     pub lanes: u8,
 }
 
-const ANY: Needs = Needs { flavours: &[], small_blocks: false, large_folios: false, lanes: 1 };
+const ANY: Needs = Needs { flavours: &[], small_blocks: false, large_folios: false, readahead: false, lanes: 1 };
 const SMALL_BLOCKS: Needs = Needs { small_blocks: true, ..ANY };
 
 /// One row of the table.
@@ -167,8 +169,18 @@ faults! {
         "A direct read reports bytes beyond the end of file."
     StateNotInherited "D16" "subpage-uptodate-bitmap-race" 2 ["content" "disk" "invariant"] SMALL_BLOCKS;
         "New per-block state does not inherit what the folio's flags say."
+    NoReadBias "D17" "read-pending-unlocks-early" 2 ["content" "disk" "invariant" "panic"] SMALL_BLOCKS;
+        "A folio that is read in several parts is unlocked by the first one that has no other in flight."
     FirstBlockUptodate "D18" "partial-uptodate-range-math" 1 ["content" "invariant" "disk"] SMALL_BLOCKS;
         "A range counts as uptodate if its first block is."
+    FailedReadSticks "D20" "readahead-error-then-partial-write" 1 ["content" "disk" "invariant"] Needs { readahead: true, ..SMALL_BLOCKS };
+        "While a folio remembers a failed read, the blocks a write fills are not marked uptodate."
+    ReadaheadUnlocked "D21" "readahead-without-invalidate-lock" 3 ["content" "disk" "invariant"] Needs { readahead: true, lanes: 2, ..ANY };
+        "Readahead does not take invalidate_lock."
+    LeftoverLocked "D22" "readahead-leftover-folios" 1 ["deadlock"] Needs { readahead: true, ..ANY };
+        "The folios of a window whose reads are not submitted stay locked."
+    MarkMissesFolio "D23" "readahead-mark-wrong-order" 1 ["invariant"] Needs { readahead: true, large_folios: true, ..ANY };
+        "The mark of readahead is set only on a folio that begins with the page that is to carry it."
     EntryDirtyLost "E01" "pte-dirty-lost-at-clean-for-io" 3 ["content" "disk" "invariant"] ANY;
         "Writeback clears the dirty flag first and write-protects the entries afterwards, forgetting their dirty bits."
     SyncSkipsWriteback "E05" "sync-skips-folio-under-writeback" 2 ["content" "disk"] ANY;

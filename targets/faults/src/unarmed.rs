@@ -73,8 +73,6 @@ unarmed! {
         "No bug inside the XArray can be armed, and without crashes nobody misses what an fsync left out."
     "B04" "split-marks-wrong-slots";
         "No bug inside the XArray can be armed: a split gives every piece its marks."
-    "B05" "sibling-returned-to-walker";
-        "Reads look folios up one by one, not in batches."
     "B06" "lookup-no-reload-after-ref";
         "A folio that has left the file is never used again for another: a lookup that does not look twice finds old bytes of the same range at worst."
     "B07" "frozen-folio-lookup-livelock";
@@ -115,18 +113,8 @@ unarmed! {
         "Direct I/O is synchronous and keeps i_rwsem to its end."
     "D14" "dio-fallback-leaves-dirty";
         "No valid program reaches the fallback: nothing can keep a folio in the cache."
-    "D17" "read-pending-unlocks-early";
-        "A folio is filled by the lane that locked it, block by block: no read ends elsewhere."
     "D19" "read-error-left-uptodate";
         "No read fails."
-    "D20" "readahead-error-then-partial-write";
-        "No read fails, and there is no readahead."
-    "D21" "readahead-without-invalidate-lock";
-        "No readahead; the lock of the one fill there is can be left out from the other side, with F05."
-    "D22" "readahead-leftover-folios";
-        "No readahead."
-    "D23" "readahead-mark-wrong-order";
-        "No readahead."
     "E02" "redirty-during-submit-clears-tag";
         "Nothing makes a folio dirty without its lock once its entries are write-protected."
     "E03" "towrite-cleared-by-other-writer";

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`mapping`] | [`Iomap`], and [`FileSystem`], what a file system has to offer |
 //! | [`write`](mod@write) | buffered write: one mapping used for several folios, revalidated for each |
-//! | [`fill`] | filling folios, whole or at the edges of a write |
+//! | [`fill`] | filling folios, whole, ahead, or at the edges of a write; completing the reads |
 //! | [`zero`] | zeroing a range |
 //! | [`writeback`] | submitting dirty folios, completing the I/O |
 //! | [`direct`] | direct I/O, kept coherent with the cache |
@@ -34,6 +34,7 @@ pub mod write;
 pub mod writeback;
 pub mod zero;
 
+pub use fill::ReadIo;
 pub use mapping::{FileSystem, Iomap, Kind, Purpose};
 pub use write::UserBuffer;
 pub use writeback::WriteIo;

@@ -1,5 +1,6 @@
 //! Mappings, and what a file system has to offer.
 
+use crate::fill::ReadIo;
 use crate::writeback::WriteIo;
 use lanes::Task;
 use pagecache::{FileOps, Result};
@@ -82,6 +83,9 @@ pub trait FileSystem: FileOps {
 
     /// Queues a write; [`crate::writeback::complete`] ends it.
     fn submit(&self, io: WriteIo);
+
+    /// Queues a read; [`crate::fill::complete_read`] ends it.
+    fn submit_read(&self, io: ReadIo);
 
     /// Reads the device.
     fn read_device(&self, addr: u64, into: &mut [u8]);

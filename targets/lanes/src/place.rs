@@ -119,6 +119,7 @@ places! {
     R6 "folio locked to be filled";
     R7 "waiting for the read to complete";
     F0 "before the first size test of a fault";
+    F1 "looked up, before readahead of a fault";
     F2 "waiting for invalidate_lock shared";
     F3 "folio found, not locked";
     F4 "folio locked, not uptodate";

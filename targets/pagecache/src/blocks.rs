@@ -14,6 +14,8 @@ pub struct BlockState {
     pub count: u32,
     uptodate: u128,
     dirty: u128,
+    /// Bytes of read I/O in flight, including the submitter's bias.
+    pub reads_pending: u32,
     /// Units of write I/O in flight, including the submitter's bias.
     pub writes_pending: u32,
 }
@@ -36,6 +38,7 @@ impl BlockState {
             count,
             uptodate: if uptodate { all } else { 0 },
             dirty: if dirty { all } else { 0 },
+            reads_pending: 0,
             writes_pending: 0,
         }
     }
@@ -44,6 +47,13 @@ impl BlockState {
     pub fn set_uptodate(&mut self, blocks: Range<u32>) -> bool {
         self.uptodate |= bits(&blocks);
         self.is_full()
+    }
+
+    /// `len` pending bytes have been read, or not: `blocks` are uptodate now. True if they were the last ones.
+    pub fn end_read(&mut self, blocks: Range<u32>, len: u32) -> bool {
+        self.uptodate |= bits(&blocks);
+        self.reads_pending = self.reads_pending.saturating_sub(len);
+        self.reads_pending == 0
     }
 
     /// Whether every block is uptodate.

@@ -1,10 +1,11 @@
 //! Loads and stores through shared mappings, and the faults they take; what the cache needs from the file system.
 
 use crate::error::{Error, Result};
-use crate::folio::Locked;
+use crate::folio::{FolioRef, Locked};
 use crate::mapping::Mapping;
 use faults::Fault;
 use lanes::{Held, Task, Y};
+use std::collections::VecDeque;
 use std::future::Future;
 use std::ops::Range;
 
@@ -16,8 +17,13 @@ pub trait FileOps: Sync {
     /// The file's cache.
     fn mapping(&self) -> &Mapping;
 
-    /// Fills the locked folio's bytes that are not valid. On an error they stay so.
-    fn read_folio(&self, task: &Task, folio: &Locked) -> impl Future<Output = Result<()>> + Send;
+    /// Begins to fill the folio's bytes that are not valid. The folio is unlocked when that has ended: perhaps later,
+    /// and by another lane. What could not be read is not uptodate then.
+    fn read_folio(&self, task: &Task, folio: Locked) -> impl Future<Output = Result<FolioRef>> + Send;
+
+    /// As [`FileOps::read_folio`] for consecutive folios, from the front; those that stay in `folios` have not been
+    /// looked at.
+    fn readahead(&self, task: &Task, folios: &mut VecDeque<Locked>) -> impl Future<Output = ()> + Send;
 
     /// Takes the lock of the file system's own that is held while a fault is served, outside of the cache's locks;
     /// `store` while an entry is made writable.
@@ -117,12 +123,15 @@ impl Mapping {
 
     /// Installs a read-only entry for `page`; its folio, locked.
     async fn fault_in<F: FileOps>(&self, fs: &F, task: &Task, page: u64) -> Result<Locked> {
+        let mut found_nothing = false;
         loop {
             if self.is_beyond_eof(page) {
                 return Err(Error::Bus);
             }
             let (locked, _shared) = match self.lookup(task, page).await {
                 Some(folio) => {
+                    task.at(Y::F1).await;
+                    self.read_further(fs, task, &folio, 1).await;
                     task.at(Y::F3).await;
                     let locked = folio.lock(task, Y::LOCK).await;
                     if locked.is_uptodate() {
@@ -135,6 +144,12 @@ impl Mapping {
                         (folio.lock(task, Y::LOCK).await, Some(shared))
                     }
                 }
+                None if !found_nothing => {
+                    found_nothing = true;
+                    task.at(Y::F1).await;
+                    self.read_around(fs, task, page).await;
+                    continue;
+                }
                 None => {
                     let shared = self.invalidate_lock.read(task, Y::F2).await;
                     let Some(locked) = self.create(task, page, self.sizes.page).await else { continue };
@@ -146,11 +161,10 @@ impl Mapping {
                 task.at(Y::F9).await;
                 continue;
             }
-            if !locked.is_uptodate() {
-                task.at(Y::F4).await;
-                fs.read_folio(task, &locked).await?;
-                self.memory.evictable.raise();
-            }
+            let Some(locked) = self.filled_for_fault(fs, task, page, locked).await? else {
+                task.at(Y::F9).await;
+                continue;
+            };
             task.at(Y::F5).await;
             if self.is_beyond_eof(page) && !self.faults.armed(Fault::FaultNoSizeRecheck) {
                 return Err(Error::Bus);
@@ -159,6 +173,28 @@ impl Mapping {
             self.page_table.install(page, locked.folio(), false);
             return Ok(locked);
         }
+    }
+
+    /// The folio with all its bytes valid, locked; `None` if it has left the file while it was unlocked to be read.
+    async fn filled_for_fault<F: FileOps>(
+        &self,
+        fs: &F,
+        task: &Task,
+        page: u64,
+        folio: Locked,
+    ) -> Result<Option<Locked>> {
+        if folio.is_uptodate() {
+            return Ok(Some(folio));
+        }
+        // The end of the read unlocks it. The reference keeps it from being evicted before it is locked again.
+        let folio = fs.read_folio(task, folio).await?;
+        folio.wait_unlocked(task, Y::F4).await;
+        if !folio.is_uptodate() {
+            return Err(Error::Io);
+        }
+        let locked = folio.lock(task, Y::LOCK).await;
+        let there = locked.is_attached() && locked.contains(page);
+        Ok(there.then_some(locked))
     }
 
     /// Lets stores into `page`: reserves blocks, marks the folio dirty, then makes the entry writable, all under

@@ -13,6 +13,8 @@ const UPTODATE: u32 = 1 << 1;
 const DIRTY: u32 = 1 << 2;
 const WRITEBACK: u32 = 1 << 3;
 const ATTACHED: u32 = 1 << 4;
+const MARKED: u32 = 1 << 5;
+const READ_FAILED: u32 = 1 << 6;
 const NO_OWNER: u8 = u8::MAX;
 
 /// A folio. Its place in the file changes only by a split, under its lock and the index lock.
@@ -116,6 +118,29 @@ impl Folio {
         self.has(ATTACHED)
     }
 
+    /// Whether meeting it begins the next window of readahead.
+    pub fn is_marked(&self) -> bool {
+        self.has(MARKED)
+    }
+
+    pub(crate) fn set_mark(&self) {
+        self.change(MARKED, true);
+    }
+
+    /// Clears the mark of readahead; whether there was one.
+    pub(crate) fn take_mark(&self) -> bool {
+        self.change(MARKED, false)
+    }
+
+    /// Whether a read of it has failed since it was last filled.
+    pub(crate) fn read_has_failed(&self) -> bool {
+        self.has(READ_FAILED)
+    }
+
+    pub(crate) fn set_read_failed(&self, failed: bool) {
+        self.change(READ_FAILED, failed);
+    }
+
     pub(crate) fn change_dirty(&self, on: bool) -> bool {
         self.change(DIRTY, on)
     }
@@ -154,7 +179,8 @@ impl Folio {
         Some(())
     }
 
-    fn unlock(&self) {
+    /// Also by the end of a read that the lock was handed to.
+    pub(crate) fn unlock(&self) {
         self.lock_owner.store(NO_OWNER, Relaxed);
         assert!(self.change(LOCKED, false), "unlocking folio {} that is not locked", self.index);
         self.waiters.wake_all();
@@ -229,13 +255,13 @@ impl FolioRef {
                 folio.waiters.wait(task, || folio.try_lock_flag(task.lane()), waiting).await;
             }
         }
-        Locked { folio: self }
+        Locked { folio: self, handed_on: false }
     }
 
     /// Takes the folio lock if it is free.
     pub fn try_lock(self, task: &Task) -> std::result::Result<Locked, FolioRef> {
         match self.0.try_lock_flag(task.lane()) {
-            Some(()) => Ok(Locked { folio: self }),
+            Some(()) => Ok(Locked { folio: self, handed_on: false }),
             None => Err(self),
         }
     }
@@ -266,18 +292,27 @@ impl Deref for FolioRef {
 #[must_use = "the folio is unlocked when this is dropped"]
 pub struct Locked {
     folio: FolioRef,
+    /// The lock is somebody else's now.
+    handed_on: bool,
 }
 
 impl Locked {
     /// A folio that [`Folio::create`] made: locked already.
     pub(crate) fn created(folio: FolioRef) -> Locked {
         debug_assert!(folio.is_locked());
-        Locked { folio }
+        Locked { folio, handed_on: false }
     }
 
     /// The reference, without giving up the lock.
     pub fn folio(&self) -> &FolioRef {
         &self.folio
+    }
+
+    /// Hands the lock to the reads of the folio that are under way: the last one to end unlocks it.
+    pub(crate) fn hand_to_reads(mut self) -> FolioRef {
+        self.lock_owner.store(LaneId::END_IO.0, Relaxed);
+        self.handed_on = true;
+        self.folio.clone()
     }
 
     /// Unlocks, keeping the reference.
@@ -295,6 +330,8 @@ impl Deref for Locked {
 
 impl Drop for Locked {
     fn drop(&mut self) {
-        self.folio.unlock();
+        if !self.handed_on {
+            self.folio.unlock();
+        }
     }
 }

@@ -16,6 +16,8 @@
 //! | [`memory`] | the counters all mappings share, and the memory limit |
 //! | [`lookup`] | finding folios, creating them |
 //! | [`read`] | reading through the cache |
+//! | [`readahead`] | filling more than was asked for |
+//! | [`fill`] | a folio being filled: its lock, and when it is given back |
 //! | [`filemap`] | faults, loads and stores |
 //! | [`dirty`] | dirtying, cleaning, writeback flags, with their accounting |
 //! | [`truncate`] | removing ranges: truncate, punch, invalidation for direct I/O |
@@ -46,6 +48,7 @@ pub mod dirty;
 pub mod error;
 pub mod errseq;
 pub mod filemap;
+pub mod fill;
 pub mod folio;
 pub mod index;
 pub mod invariants;
@@ -54,6 +57,7 @@ pub mod mapping;
 pub mod memory;
 pub mod pagetable;
 pub mod read;
+pub mod readahead;
 pub mod reclaim;
 pub mod split;
 pub mod tree;
@@ -63,6 +67,7 @@ pub use blocks::BlockState;
 pub use error::{Error, Result};
 pub use errseq::Cursor;
 pub use filemap::FileOps;
+pub use fill::Fill;
 pub use folio::{Folio, FolioRef, Locked};
 pub use index::{Index, Mark, Slot};
 pub use invariants::Broken;

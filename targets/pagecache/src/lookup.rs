@@ -70,6 +70,15 @@ impl Mapping {
         }
     }
 
+    /// Whether a folio for `pages` pages from `index` on fits into memory, having evicted others for it if need be.
+    pub(crate) async fn has_room(&self, task: &Task, index: u64, pages: u64) -> bool {
+        let wanted = 1 << self.order_for(index, pages * self.sizes.page);
+        if self.memory.is_short(wanted) {
+            reclaim::make_room(self, task, wanted).await;
+        }
+        !self.memory.is_short(wanted)
+    }
+
     /// A new folio that contains page `index`, locked; `None` if another lane was faster.
     pub(crate) async fn create(&self, task: &Task, index: u64, len: u64) -> Option<Locked> {
         let wanted = self.order_for(index, len);

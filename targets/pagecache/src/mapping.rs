@@ -8,6 +8,7 @@ use crate::index::Index;
 use crate::invariants::{Broken, Reported};
 use crate::memory::Memory;
 use crate::pagetable::PageTable;
+use crate::readahead::Windows;
 use crate::tree::{Slots, Tree, TreeGuard};
 use faults::{Fault, FaultSet};
 use lanes::{RwSem, Task};
@@ -85,6 +86,7 @@ pub struct Mapping {
     pub(crate) reported: Reported,
     /// The page at which the next allocation that is short of memory looks for something to evict.
     pub(crate) reclaim_hand: AtomicU64,
+    pub(crate) windows: Windows,
     /// The historical bugs that are armed.
     pub faults: FaultSet,
 }
@@ -103,8 +105,15 @@ impl Mapping {
             lost: AtomicBool::new(false),
             reported: Reported::default(),
             reclaim_hand: AtomicU64::new(0),
+            windows: Windows::default(),
             faults,
         }
+    }
+
+    /// Reads ahead `pages` at most; 0, as it is without this, is no readahead.
+    pub fn with_readahead(mut self, pages: u64) -> Mapping {
+        self.windows.most = pages;
+        self
     }
 
     /// The index as it is now, looked at without the tree lock: somebody may be changing it.
@@ -217,6 +226,9 @@ impl Mapping {
 
     /// Marks the blocks that `range` touches valid, and the folio if that were the last.
     pub fn mark_uptodate(&self, folio: &Folio, range: &Range<u64>) {
+        if folio.read_has_failed() && self.faults.armed(Fault::FailedReadSticks) {
+            return;
+        }
         let touched = self.blocks_touched(folio, range);
         let full = match &mut *folio.blocks.lock() {
             Some(state) => state.set_uptodate(touched),

@@ -45,6 +45,7 @@ impl Mapping {
                 }
             }
         }
+        self.note_read(task, self.sizes.index(pos));
         Ok(pos - range.start)
     }
 
@@ -63,12 +64,17 @@ impl Mapping {
         let pages = self.sizes.index(range.start)..self.sizes.end_index(range.end);
         loop {
             let mut batch = self.batch(task, pages.clone()).await;
+            if batch.is_empty() {
+                self.read_ahead(fs, task, pages.start, pages.end - pages.start).await;
+                batch = self.batch(task, pages.clone()).await;
+            }
             let Some(last) = batch.pop() else {
                 match self.create_filled(fs, task, &range).await? {
                     Some(folio) => return Ok(vec![folio]),
                     None => continue, // another lane was faster
                 }
             };
+            self.read_further(fs, task, &last, pages.end - pages.start).await;
             task.at(Y::R3).await;
             let updated = if last.is_uptodate() { Ok(Some(last)) } else { self.update(fs, task, last, &range).await };
             match updated {
@@ -83,7 +89,8 @@ impl Mapping {
         }
     }
 
-    /// The consecutive folios that `pages` begins with, up to the first that is not uptodate.
+    /// The consecutive folios that `pages` begins with, up to the first that is not uptodate or carries the mark of
+    /// readahead.
     async fn batch(&self, task: &Task, mut pages: Range<u64>) -> Vec<FolioRef> {
         let repeats = self.faults.armed(Fault::RepeatsInBatch);
         let mut batch: Vec<FolioRef> = Vec::with_capacity(BATCH);
@@ -98,7 +105,7 @@ impl Mapping {
                 break;
             }
             pages.start = if repeats { pages.start + 1 } else { folio.end_index() };
-            let is_last = !folio.is_uptodate();
+            let is_last = !folio.is_uptodate() || folio.is_marked();
             batch.push(folio);
             if is_last {
                 break;
@@ -175,8 +182,8 @@ impl Mapping {
 
     async fn fill<F: FileOps>(&self, fs: &F, task: &Task, folio: Locked) -> Result<FolioRef> {
         task.at(Y::R6).await;
-        fs.read_folio(task, &folio).await?;
-        self.memory.evictable.raise();
-        Ok(folio.unlock())
+        let folio = fs.read_folio(task, folio).await?;
+        folio.wait_unlocked(task, Y::R7).await;
+        if folio.is_uptodate() { Ok(folio) } else { Err(Error::Io) }
     }
 }

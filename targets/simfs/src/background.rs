@@ -1,7 +1,8 @@
 //! The background lanes. Each sleeps until there is work, makes one pass over it, and sleeps again. What a pass
 //! takes on is a choice of the schedule: everything, or one candidate.
 
-use crate::file::File;
+use crate::file::{File, Io};
+use iomap::fill::complete_read;
 use iomap::writeback::{Mode, complete, write_folio, write_range};
 use lanes::{Task, Y};
 use pagecache::reclaim::Evicted;
@@ -36,7 +37,7 @@ impl File {
         ready.map(|slot| slot.folio.clone()).collect()
     }
 
-    /// Completes submitted writes, in any order.
+    /// Completes what is submitted, in any order.
     pub async fn end_io(&self, task: &Task) {
         for pass in 0.. {
             self.submitted.wait(task).await;
@@ -48,7 +49,10 @@ impl File {
                 }
                 let pick = task.choose(Y::E6, queued) as usize;
                 let Some(io) = self.queue.lock().remove(pick) else { break };
-                complete(self, task, io).await;
+                match io {
+                    Io::Read(io) => complete_read(self, task, io).await,
+                    Io::Write(io) => complete(self, task, io).await,
+                }
                 task.at(Y::E6).await;
             }
         }

@@ -4,10 +4,10 @@ use crate::device::{Device, Garbage};
 use crate::extents::{Block, Extents};
 use crate::flavour::Flavour;
 use faults::{Fault, FaultSet};
-use iomap::{FileSystem, Iomap, Kind, Purpose, WriteIo};
+use iomap::{FileSystem, Iomap, Kind, Purpose, ReadIo, WriteIo};
 use lanes::{Event, Held, InFlight, RwSem, Task, Y};
 use pagecache::truncate::Removal;
-use pagecache::{Error, FileOps, Locked, Mapping, Memory, Result, Sizes};
+use pagecache::{Error, FileOps, FolioRef, Locked, Mapping, Memory, Result, Sizes};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -22,12 +22,21 @@ pub struct Config {
     pub flavour: Flavour,
     /// Pages the cache may hold; 0 is no limit.
     pub memory_pages: u64,
+    /// Most pages to read ahead.
+    pub readahead_pages: u64,
     /// Largest offset a preallocation may reach.
     pub limit: u64,
     /// What the device holds before anything is written.
     pub garbage: Garbage,
     /// The historical bugs that are armed.
     pub faults: FaultSet,
+}
+
+/// What the device has been asked for.
+#[derive(Debug)]
+pub(crate) enum Io {
+    Read(ReadIo),
+    Write(WriteIo),
 }
 
 /// A file on its own device.
@@ -45,9 +54,9 @@ pub struct File {
     pub(crate) dio: InFlight,
     pub(crate) extents: Mutex<Extents>,
     pub(crate) device: Device,
-    /// Submitted writes, oldest first.
-    pub(crate) queue: Mutex<VecDeque<WriteIo>>,
-    /// Raised when a write is submitted: work for the end-io worker.
+    /// What is submitted, oldest first.
+    pub(crate) queue: Mutex<VecDeque<Io>>,
+    /// Raised when something is submitted: work for the end-io worker.
     pub(crate) submitted: Event,
 }
 
@@ -56,7 +65,7 @@ impl File {
     pub fn new(config: &Config) -> File {
         let memory = Arc::new(Memory::new(config.memory_pages));
         File {
-            mapping: Mapping::new(config.sizes, memory, config.faults),
+            mapping: Mapping::new(config.sizes, memory, config.faults).with_readahead(config.readahead_pages),
             flavour: config.flavour,
             limit: config.limit,
             i_rwsem: RwSem::new("i_rwsem"),
@@ -193,8 +202,12 @@ impl FileOps for File {
         &self.mapping
     }
 
-    async fn read_folio(&self, task: &Task, folio: &Locked) -> Result<()> {
+    async fn read_folio(&self, task: &Task, folio: Locked) -> Result<FolioRef> {
         iomap::fill::read_folio(self, task, folio).await
+    }
+
+    async fn readahead(&self, task: &Task, folios: &mut VecDeque<Locked>) {
+        iomap::fill::readahead(self, task, folios).await;
     }
 
     async fn lock_for_fault<'a>(&'a self, task: &'a Task, y: Y, store: bool) -> Held<'a> {
@@ -273,7 +286,12 @@ impl FileSystem for File {
     }
 
     fn submit(&self, io: WriteIo) {
-        self.queue.lock().push_back(io);
+        self.queue.lock().push_back(Io::Write(io));
+        self.submitted.raise();
+    }
+
+    fn submit_read(&self, io: ReadIo) {
+        self.queue.lock().push_back(Io::Read(io));
         self.submitted.raise();
     }
 

@@ -403,6 +403,7 @@ impl File {
     pub async fn reopen(&self, task: &Task, open: &Cursor) {
         task.at(Y::UNMAP).await;
         self.mapping.unmap_all(task).await;
+        self.mapping.forget_reads(task);
         let _exclusive = self.i_rwsem.write(task, Y::W0).await;
         self.dio.drained(task, Y::W1, "direct I/O").await;
         let eof = self.eof_block();

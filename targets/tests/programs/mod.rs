@@ -15,6 +15,7 @@ pub(crate) fn geometry(lanes: usize) -> Geometry {
         block: 1024,
         max_order: 0,
         memory_pages: 0,
+        readahead_pages: 0,
         flavour: Flavour::Xfs,
         file_limit: LIMIT,
         floor,

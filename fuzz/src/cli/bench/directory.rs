@@ -162,6 +162,7 @@ const GEOMETRY: Geometry = Geometry {
     block: 1024,
     max_order: 0,
     memory_pages: 0,
+    readahead_pages: 0,
     flavour: Flavour::Xfs,
     file_limit: LIMIT,
     floor: 0,
