@@ -115,8 +115,20 @@ faults! {
         "Writeback leaves the dirty bits of blocks beyond the end of file set."
     WriteNewSkipsZeroing "A44" "xfs-write-past-eof-no-zeroing" 1 ["content" "disk"] Needs { flavours: &["xfs-5.8"], ..ANY };
         "A write that starts beyond the end of file does not zero what lies in between."
+    ShadowSplitStale "B01" "stale-order-and-node-after-split-alloc" 3 ["content" "disk" "invariant" "accounting" "livelock" "panic"] Needs { large_folios: true, lanes: 2, ..ANY };
+        "Adding a folio where a larger shadow was: after the tree lock was dropped to allocate nodes, the shadow is split without a look at what is there now."
+    ShadowOverwritten "B02" "shadow-store-overwrites-range" 1 ["content" "invariant" "accounting" "panic"] Needs { large_folios: true, ..ANY };
+        "A folio is stored over a larger shadow without splitting it: all its indices lead to the folio."
+    SplitMarksHead "B04" "split-marks-wrong-slots" 2 ["invariant" "disk" "accounting"] Needs { large_folios: true, ..ANY };
+        "Splitting a folio gives its marks to the first piece alone."
     RepeatsInBatch "B05" "sibling-returned-to-walker" 1 ["content" "size"] Needs { large_folios: true, ..ANY };
         "A read that looks up a batch of folios goes on one page after each: a large folio enters once for each of its pages."
+    LookupNoReload "B06" "lookup-no-reload-after-ref" 3 ["content" "size" "errno" "panic" "invariant"] Needs { large_folios: true, lanes: 2, ..ANY };
+        "A lookup does not load the slot again after it has taken its reference."
+    RetriesFrozen "B07" "frozen-folio-lookup-livelock" 3 ["livelock"] Needs { lanes: 1, ..ANY };
+        "A lookup that could not get a reference tries the same folio again, without loading the slot."
+    HeadUnfrozenFirst "B08" "split-unfreeze-order" 3 ["content" "size" "errno" "panic" "invariant"] Needs { large_folios: true, lanes: 2, ..ANY };
+        "A split gives the head its references back before the slots of the tails lead to the tails."
     SplitDropsDirty "B09" "split-drops-dirty-tail-unaccounted" 2 ["accounting"] Needs { large_folios: true, ..ANY };
         "A split that drops dirty pieces beyond the end of file clears their flag without accounting for it."
     SplitCleansTwice "B10" "split-double-clean-accounting" 2 ["accounting"] Needs { large_folios: true, ..ANY };
@@ -137,6 +149,8 @@ faults! {
         "Truncate leaves the folios it could not lock at once."
     PunchDropsFolio "C04" "punch-drops-large-folio-outside-range" 1 ["content" "disk" "invariant" "accounting"] Needs { flavours: &["ext4"], large_folios: true, ..ANY };
         "Punch drops every folio that intersects the range."
+    StateOutlivesFolio "C05" "truncate-partial-invalidate-not-called" 1 ["invariant"] SMALL_BLOCKS;
+        "Truncate removes a folio without releasing its block state."
     TruncateKeepsDirty "C06" "truncate-dirty-not-cancelled" 1 ["accounting" "invariant"] ANY;
         "Truncate removes dirty folios without cancelling their dirty state."
     MappedPastEof "C07" "large-folio-mapped-past-eof" 1 ["size" "errno" "content" "invariant"] Needs { large_folios: true, ..ANY };
@@ -147,6 +161,8 @@ faults! {
         "Reclaim removes folios under writeback."
     ReleaseDirtyState "C14" "release-state-while-dirty" 2 ["disk" "content" "invariant"] SMALL_BLOCKS;
         "Reclaim frees the per-block state of a folio before it finds that it is dirty."
+    ShadowCounted "C16" "shadow-counted-as-page" 1 ["accounting"] ANY;
+        "The pages of an evicted folio, whose place a shadow has taken, stay counted."
     PagesMiscounted "C17" "nrpages-miscount-multi-order" 1 ["accounting" "panic"] Needs { large_folios: true, ..ANY };
         "Removing a folio takes one page off the count."
     ReadUsesTruncated "D01" "read-uses-truncated-folio" 3 ["invariant" "content"] Needs { lanes: 2, ..ANY };

@@ -65,26 +65,12 @@ unarmed! {
         "No reflink."
     "A48" "stale-mapping-after-reflink-in-write-fault";
         "No reflink."
-    "B01" "stale-order-and-node-after-split-alloc";
-        "No shadow entries, and insertion keeps the index lock."
-    "B02" "shadow-store-overwrites-range";
-        "No shadow entries."
     "B03" "tag-lookup-from-tail-misses-dirty";
         "No bug inside the XArray can be armed, and without crashes nobody misses what an fsync left out."
-    "B04" "split-marks-wrong-slots";
-        "No bug inside the XArray can be armed: a split gives every piece its marks."
-    "B06" "lookup-no-reload-after-ref";
-        "A folio that has left the file is never used again for another: a lookup that does not look twice finds old bytes of the same range at worst."
-    "B07" "frozen-folio-lookup-livelock";
-        "A split freezes and unfreezes the references in one step: no place lies in between."
-    "B08" "split-unfreeze-order";
-        "A split rewrites the slots and unfreezes the head in one step: no place lies in between."
     "B11" "split-dropped-tail-wrong-refs";
         "Pieces beyond the end of file get no references from the index, so none can be dropped wrongly."
     "B16" "batch-delete-removes-wrong-folio";
         "Truncate removes folios one by one, each by its identity."
-    "C05" "truncate-partial-invalidate-not-called";
-        "Private state is part of the folio: it has no flag that could be looked at too early."
     "C09" "invalidate2-dirty-check-unlocked";
         "Nothing makes a folio dirty without its lock once it is unmapped: there are no pinned pages."
     "C10" "dio-invalidation-failure-silent";
@@ -94,8 +80,6 @@ unarmed! {
     "C13" "reclaim-processes-unlocked-folio";
         "A folio lock is a guard that only its owner has: nothing can unlock twice."
     "C15" "shadow-planted-after-final-truncate";
-        "No shadow entries."
-    "C16" "shadow-counted-as-page";
         "No shadow entries."
     "C18" "reclaim-recursion-under-fs-lock";
         "Reclaim inside an allocation never waits, for writeback least of all."

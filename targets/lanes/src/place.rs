@@ -85,6 +85,8 @@ places! {
     TREE "waiting for the tree lock, or for its holder to be done with a frozen folio";
     ALLOC "allocating a folio: reclaim may run here";
     ADD1 "folio allocated, not in the cache yet";
+    ADD2 "adding a folio: shadow found, before the nodes for its split are allocated; tree unlocked";
+    ADD3 "adding a folio: tree unlocked to allocate a node";
     ADD4 "folio in the cache, locked, nothing in it";
     UNMAP "before page table entries are removed";
     W0 "before i_rwsem";

@@ -1,9 +1,11 @@
 //! The index of a file's folios, with marks: an XArray, in the page cache's words.
 //!
-//! A folio of order k is one entry over 2^k indices; any of them finds it, and its marks belong to the entry. Costs
-//! are those of [`xarray`]: O(height) for a lookup, a change, and each entry of a walk.
+//! A folio of order k is one entry over 2^k indices; any of them finds it, and its marks belong to the entry. A folio
+//! that reclaim took leaves a shadow, a number of the same order that says when that was; no search finds shadows.
+//! Costs are those of [`xarray`]: O(height) for a lookup, a change, and each entry of a walk.
 
 use crate::folio::Folio;
+use faults::{Fault, FaultSet};
 use std::sync::Arc;
 use xarray::{Entry, Found, Preallocation, XArray};
 
@@ -55,8 +57,34 @@ impl Slot<'_> {
     }
 }
 
-/// What splitting a folio's entry needs, made before the lock is taken for it.
+/// What splitting an entry needs, made before the lock is taken for it.
 pub struct PreparedSplit(Preallocation<Arc<Folio>>);
+
+/// A shadow, as it stood in the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shadow {
+    index: u64,
+    order: u8,
+    value: u64,
+}
+
+impl Shadow {
+    /// What splitting the shadow into shadows of `order` needs. The nodes are filled with its value.
+    pub(crate) fn prepare_split(self, order: u8) -> PreparedSplit {
+        let Shadow { index, order: old, value } = self;
+        PreparedSplit(Preallocation::new(CHUNK_SHIFT, index, old, order, Entry::Value(value)))
+    }
+}
+
+/// What stands where a folio is to be put.
+pub(crate) enum Room {
+    /// Nothing, or shadows that the folio covers.
+    Free,
+    /// A folio.
+    Taken,
+    /// A shadow larger than the folio, to be split first: storing over it would take all of its range.
+    Within(Shadow),
+}
 
 /// Folios by index. Entries never overlap.
 #[derive(Debug)]
@@ -64,14 +92,13 @@ pub struct Index {
     array: XArray<Arc<Folio>>,
     /// Pages of all folios: counted apart from the entries, as the kernel does.
     pages: u64,
-    /// Armed: every folio counts as one page when it is removed.
-    miscounts: bool,
+    faults: FaultSet,
 }
 
 impl Index {
     /// An empty index.
-    pub(crate) fn new(miscounts: bool) -> Index {
-        Index { array: XArray::new(CHUNK_SHIFT), pages: 0, miscounts }
+    pub(crate) fn new(faults: FaultSet) -> Index {
+        Index { array: XArray::new(CHUNK_SHIFT), pages: 0, faults }
     }
 
     /// The folio that contains page `index`.
@@ -81,7 +108,7 @@ impl Index {
 
     /// The first folio that ends after page `from` and begins before page `end`.
     pub fn find(&self, from: u64, end: u64) -> Option<Slot<'_>> {
-        Slot::of(self.array.find(from, end.min(XArray::<Arc<Folio>>::END))?)
+        self.array.range(from, end.min(XArray::<Arc<Folio>>::END)).find_map(Slot::of)
     }
 
     /// As [`Index::find`], for folios with `mark`. A search that starts inside a folio finds that folio.
@@ -89,25 +116,79 @@ impl Index {
         Slot::of(self.array.find_marked(from, end.min(XArray::<Arc<Folio>>::END), mark.raw())?)
     }
 
-    /// Puts the folio in, without marks. False, and nothing changed, if its range is not free.
-    pub fn insert(&mut self, folio: Arc<Folio>) -> bool {
-        let (index, order) = (folio.index(), folio.order());
-        if self.array.find_conflict(index, order).next().is_some() {
-            return false;
+    /// What stands where the folio is to be put.
+    pub(crate) fn room(&self, folio: &Folio) -> Room {
+        let mut room = Room::Free;
+        for found in self.array.find_conflict(folio.index(), folio.order()) {
+            match found.value() {
+                None => return Room::Taken,
+                Some(value) if found.order > folio.order() => {
+                    room = Room::Within(Shadow { index: found.index, order: found.order, value });
+                }
+                Some(_) => {}
+            }
         }
+        room
+    }
+
+    /// Puts the folio in, without marks, where there is [`Room::Free`].
+    pub(crate) fn insert(&mut self, folio: Arc<Folio>) {
         self.pages += folio.pages();
-        self.array.store(index, order, Entry::Item(folio));
+        self.array.store(folio.index(), folio.order(), Entry::Item(folio));
+    }
+
+    /// Takes exactly this folio out, and leaves a shadow if there is a value for one.
+    pub(crate) fn remove(&mut self, folio: &Arc<Folio>, shadow: Option<u64>) -> bool {
+        let Some(order) = self
+            .array
+            .load(folio.index())
+            .filter(|found| found.item().is_some_and(|at| Arc::ptr_eq(at, folio)))
+            .map(|found| found.order)
+        else {
+            return false;
+        };
+        let shadow_counts = shadow.is_some() && self.faults.armed(Fault::ShadowCounted);
+        self.pages -= match () {
+            () if shadow_counts => 0,
+            () if self.faults.armed(Fault::PagesMiscounted) => 1,
+            () => folio.pages(),
+        };
+        self.array.erase(folio.index()); // with its marks, which a shadow must not have
+        if let Some(value) = shadow {
+            self.array.store(folio.index(), order, Entry::Value(value));
+        }
         true
     }
 
-    /// Takes exactly this folio out.
-    pub fn remove(&mut self, folio: &Arc<Folio>) -> bool {
-        if !self.load(folio.index()).is_some_and(|slot| Arc::ptr_eq(slot.folio, folio)) {
-            return false;
+    /// Splits a shadow, if it is the one prepared for; false if it is not.
+    pub(crate) fn split_shadow(&mut self, prepared: PreparedSplit, value_checked: bool) -> bool {
+        let shadow = prepared.0.entry().clone();
+        match value_checked {
+            true => self.array.split(prepared.0, |_| Some(shadow.clone())).is_ok(),
+            false => self.array.split_unchecked(prepared.0, |_| Some(shadow.clone())),
         }
-        self.pages -= if self.miscounts { 1 } else { folio.pages() };
-        self.array.erase(folio.index());
-        true
+    }
+
+    /// Takes out the shadows that meet pages `start..end`.
+    pub(crate) fn clear_shadows(&mut self, start: u64, end: u64) {
+        let (mut from, end) = (start, end.min(XArray::<Arc<Folio>>::END));
+        while let Some(found) = self.array.find(from, end) {
+            let (index, is_shadow) = (found.index, found.value().is_some());
+            from = found.end();
+            if is_shadow {
+                self.array.erase(index);
+            }
+        }
+    }
+
+    /// Whether there are shadows.
+    pub(crate) fn has_shadows(&self) -> bool {
+        self.array.counts().values > 0
+    }
+
+    /// Whether the tree is in order: [`XArray::check`].
+    pub(crate) fn check_tree(&self) -> Result<(), String> {
+        self.array.check()
     }
 
     /// First phase of a split, which allocates; the lock may be dropped afterwards.
@@ -130,6 +211,11 @@ impl Index {
     /// Puts a piece of a folio into its own entry, which leads to the folio's head: the marks stay.
     pub(crate) fn replace(&mut self, piece: &Arc<Folio>) {
         self.array.store(piece.index(), 0, Entry::Item(piece.clone()));
+        if self.faults.armed(Fault::SplitMarksHead) {
+            for mark in [Mark::Dirty, Mark::Writeback, Mark::ToWrite] {
+                self.set_mark(piece, mark, false);
+            }
+        }
     }
 
     /// Empties the entry of a piece that is not to stay in the file.

@@ -186,6 +186,7 @@ impl Mapping {
         let end = self.sizes.end_index(self.i_size());
         self.locks_are_free()?;
         let index = self.index();
+        index.check_tree().map_err(|wrong| Broken::invariant(format!("the index: {wrong}")))?;
         let (mut cached, mut dirty, mut writeback) = (0, 0, 0);
         for folio in index.iter().map(|slot| slot.folio) {
             let pages = folio.pages() as i64;

@@ -1,9 +1,11 @@
 //! Finding folios, and creating them.
 
 use crate::folio::{Folio, FolioRef, Locked};
-use crate::index::{Index, Slot};
+use crate::index::{Index, PreparedSplit, Room, Shadow, Slot};
+use crate::invariants::Broken;
 use crate::mapping::Mapping;
 use crate::reclaim;
+use crate::tree::TreeGuard;
 use faults::Fault;
 use lanes::{Task, Y};
 use std::sync::Arc;
@@ -15,16 +17,30 @@ impl Mapping {
     /// Slot loaded, reference tried, slot loaded again: the folio can leave the file between any two of these.
     /// Whoever needs it to stay has to lock it and test [`Folio::is_attached`].
     pub async fn lookup(&self, task: &Task, index: u64) -> Option<FolioRef> {
+        let load = || self.index().load(index).map(|entry| entry.folio.clone());
+        let mut slot = load()?;
         loop {
-            let slot = self.index().load(index).map(|entry| entry.folio.clone())?;
             task.at(Y::LK1).await;
             if let Some(folio) = FolioRef::try_get(&slot) {
                 task.at(Y::LK2).await;
-                if self.index().load(index).is_some_and(|entry| Arc::ptr_eq(entry.folio, &slot)) {
+                if self.faults.armed(Fault::LookupNoReload) || load().is_some_and(|now| Arc::ptr_eq(&now, &slot)) {
+                    self.expect_contains(&folio, index);
                     return Some(folio);
                 }
             }
             self.retry(task).await;
+            if !self.faults.armed(Fault::RetriesFrozen) {
+                slot = load()?;
+            }
+        }
+    }
+
+    /// A folio that stands in the slot of `index` while somebody has a reference to it contains that page: it can be
+    /// split only where nobody has one.
+    fn expect_contains(&self, folio: &Folio, index: u64) {
+        if !folio.contains(index) {
+            let at = folio.index();
+            self.report(Broken::invariant(format!("the lookup of page {index} answers folio {at}, which lacks it")));
         }
     }
 
@@ -115,14 +131,48 @@ impl Mapping {
         by_len.min(by_index).min(self.sizes.max_order).max(self.sizes.min_order)
     }
 
+    /// Puts a new folio into the index. False if another one is there.
+    ///
+    /// A shadow larger than the folio is split first. That takes nodes, which are allocated without the tree lock and
+    /// filled with what the shadow was then; so under the lock it is compared with what the shadow is now.
     async fn add(&self, task: &Task, folio: &FolioRef) -> bool {
-        let tree = self.lock_tree(task).await;
-        if !tree.index().insert(folio.arc().clone()) {
-            return false;
+        let mut prepared = None;
+        let mut short = self.memory.is_short(folio.pages());
+        loop {
+            let tree = self.lock_tree(task).await;
+            let room = tree.index().room(folio);
+            if matches!(room, Room::Taken) {
+                return false;
+            }
+            if std::mem::take(&mut short) {
+                // The node for the folio's own slot is not to be had under the lock either.
+                drop(tree);
+                task.at(Y::ADD3).await;
+                continue;
+            }
+            if let Err(shadow) = self.split_shadow(&tree, room, prepared.take()) {
+                drop(tree);
+                task.at(Y::ADD2).await;
+                prepared = Some(shadow.prepare_split(folio.order()));
+                continue;
+            }
+            tree.index().insert(folio.arc().clone());
+            folio.add_refs(folio.pages() as i32);
+            folio.change_attached(true);
+            self.memory.cached.fetch_add(folio.pages() as i64, Relaxed);
+            return true;
         }
-        folio.add_refs(folio.pages() as i32);
-        folio.change_attached(true);
-        self.memory.cached.fetch_add(folio.pages() as i64, Relaxed);
-        true
+    }
+
+    /// Splits a shadow that is larger than the folio, if what was prepared is for it; otherwise the shadow to prepare for.
+    fn split_shadow(&self, tree: &TreeGuard<'_>, room: Room, prepared: Option<PreparedSplit>) -> Result<(), Shadow> {
+        let checked = !self.faults.armed(Fault::ShadowSplitStale);
+        if prepared.is_some_and(|nodes| tree.index().split_shadow(nodes, checked)) {
+            return Ok(());
+        }
+        match room {
+            Room::Within(shadow) if !self.faults.armed(Fault::ShadowOverwritten) => Err(shadow),
+            _ => Ok(()),
+        }
     }
 }

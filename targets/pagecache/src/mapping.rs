@@ -96,7 +96,7 @@ impl Mapping {
     pub fn new(sizes: Sizes, memory: Arc<Memory>, faults: FaultSet) -> Mapping {
         Mapping {
             sizes,
-            tree: Tree::new(Index::new(faults.armed(Fault::PagesMiscounted))),
+            tree: Tree::new(Index::new(faults)),
             i_size: AtomicU64::new(0),
             invalidate_lock: RwSem::new("invalidate_lock"),
             memory,

@@ -1,8 +1,8 @@
 //! What all mappings of a machine share: the counters of dirty and cached pages, and the memory limit.
 
 use lanes::{Event, LaneId, Task, WaitQueue, Waiting, Y};
-use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 
 /// Counters in pages. They are exact: every change is made with the flag it stands for.
 #[derive(Debug, Default)]
@@ -13,6 +13,8 @@ pub struct Memory {
     pub dirty: AtomicI64,
     /// Under writeback.
     pub writeback: AtomicI64,
+    /// Folios evicted so far: what a shadow remembers.
+    pub evictions: AtomicU64,
     /// Most pages to cache before an allocation reclaims first; 0 is no limit.
     pub limit: i64,
     /// Most pages to have dirty or under writeback before whoever dirties has to wait; 0 is no limit.

@@ -69,7 +69,8 @@ impl Mapping {
             return Evicted::No;
         }
         task.at(Y::C5).await;
-        self.detach(&tree, &locked);
+        let when = self.memory.evictions.fetch_add(1, Relaxed);
+        self.detach(&tree, &locked, Some(when));
         locked.unfreeze(1);
         drop(tree);
         task.at(Y::C6).await;

@@ -51,9 +51,16 @@ impl Mapping {
         // The head's references come back only when every slot leads to its own piece: until then a lookup of any page
         // would still find the head.
         let head_refs = refs - (pages - folio.pages()) as i32;
+        let early = self.faults.armed(Fault::HeadUnfrozenFirst);
+        if early {
+            folio.unfreeze(head_refs);
+            task.at(Y::S4).await;
+        }
         self.fill_slots(&tree, &pieces, end);
-        task.at(Y::S4).await;
-        folio.unfreeze(head_refs);
+        if !early {
+            task.at(Y::S4).await;
+            folio.unfreeze(head_refs);
+        }
         drop(tree);
         task.at(Y::S5).await;
         task.at(Y::S6).await;

@@ -80,7 +80,15 @@ impl Mapping {
                 whole.end = whole.end.min(index);
             }
         }
-        self.second_pass(task, whole).await;
+        self.second_pass(task, whole.clone()).await;
+        self.clear_shadows(task, &whole).await;
+    }
+
+    /// Takes out the shadows of `pages`: what they remember is no longer in the file.
+    async fn clear_shadows(&self, task: &Task, pages: &Range<u64>) {
+        if self.index().has_shadows() {
+            self.lock_tree(task).await.index().clear_shadows(pages.start, pages.end);
+        }
     }
 
     /// The first folio that meets `pages`, if it qualifies for removal in this walk.
@@ -183,22 +191,28 @@ impl Mapping {
         if !self.faults.armed(Fault::TruncateKeepsDirty) {
             self.cancel_dirty(folio);
         }
-        *folio.blocks.lock() = None;
+        if !self.faults.armed(Fault::StateOutlivesFolio) {
+            *folio.blocks.lock() = None;
+        }
         let tree = self.lock_tree(task).await;
-        self.detach(&tree, folio);
+        self.detach(&tree, folio, None);
         drop(tree);
         folio.add_refs(-(folio.pages() as i32));
     }
 
-    /// Removes the folio from the index. The index's references are the caller's to drop.
-    pub(crate) fn detach(&self, tree: &TreeGuard<'_>, folio: &Locked) {
+    /// Removes the folio from the index, and leaves a shadow if there is a value for one. The index's references are
+    /// the caller's to drop.
+    pub(crate) fn detach(&self, tree: &TreeGuard<'_>, folio: &Locked, shadow: Option<u64>) {
         if folio.is_dirty() {
             self.report(Broken::invariant(format!("folio {} was removed while dirty", folio.index())));
         }
         if folio.is_writeback() {
             self.report(Broken::invariant(format!("folio {} was removed under writeback", folio.index())));
         }
-        if !tree.index().remove(folio.folio().arc()) {
+        if folio.blocks.lock().is_some() {
+            self.report(Broken::invariant(format!("folio {} was removed with its block state", folio.index())));
+        }
+        if !tree.index().remove(folio.folio().arc(), shadow) {
             self.report(Broken::invariant(format!("folio {} was removed twice", folio.index())));
             return;
         }
@@ -213,6 +227,7 @@ impl Mapping {
     /// [`Error::Busy`] if a folio was dirtied again and had to stay.
     pub async fn invalidate(&self, task: &Task, range: &Range<u64>) -> Result<()> {
         let mut rest = self.sizes.index(range.start)..self.sizes.end_index(range.end);
+        self.clear_shadows(task, &rest).await;
         let mut result = Ok(());
         loop {
             let Some(folio) = self.peek(task, |index| index.find(rest.start, rest.end)).await else { return result };
@@ -237,7 +252,7 @@ impl Mapping {
                 result = Err(Error::Busy);
                 continue;
             }
-            self.detach(&tree, &locked);
+            self.detach(&tree, &locked, None);
             drop(tree);
             locked.add_refs(-(locked.pages() as i32));
             task.at(Y::I4).await;
