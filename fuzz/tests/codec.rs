@@ -45,6 +45,7 @@ fn odd_but_valid_programs_survive_their_bytes() {
         max_order: 6,
         memory_pages: u16::MAX,
         readahead_pages: u16::MAX,
+        stable_pages: false,
         flavour: Flavour::Xfs58,
         file_limit: 16 << 20,
         floor: 16 << 20,

@@ -55,8 +55,10 @@ pub struct Geometry {
     pub max_order: u8,
     /// Pages the cache may hold before an allocation has to reclaim; 0 is no limit.
     pub memory_pages: u16,
-    /// Most pages the cache reads ahead; 0 is no readahead.
+    /// Most pages the cache reads ahead, or maps around a fault; 0 is neither.
     pub readahead_pages: u16,
+    /// The device computes checksums: what is being written must not change.
+    pub stable_pages: bool,
     /// The file system's policies, for the model.
     pub flavour: Flavour,
     /// No operation reaches beyond this offset.

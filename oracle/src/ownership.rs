@@ -101,6 +101,7 @@ mod tests {
             max_order: 0,
             memory_pages: 0,
             readahead_pages: 0,
+            stable_pages: false,
             flavour: Flavour::Xfs,
             file_limit: 4096,
             floor,

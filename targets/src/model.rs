@@ -34,6 +34,7 @@ impl Model {
             flavour,
             memory_pages: u64::from(geometry.memory_pages),
             readahead_pages: u64::from(geometry.readahead_pages),
+            stable_pages: geometry.stable_pages,
             limit: geometry.file_limit,
             garbage: fill::fill_garbage,
             faults,

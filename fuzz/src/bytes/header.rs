@@ -48,8 +48,14 @@ pub enum Profile {
 
 impl Profile {
     /// Any program for the model.
-    pub const ANY: Profile =
-        Profile::Model(Needs { flavours: &[], small_blocks: false, large_folios: false, readahead: false, lanes: 1 });
+    pub const ANY: Profile = Profile::Model(Needs {
+        flavours: &[],
+        small_blocks: false,
+        large_folios: false,
+        readahead: false,
+        stable_pages: false,
+        lanes: 1,
+    });
 }
 
 /// Changes as little of a header in table form as it takes to fit the profile.
@@ -70,8 +76,9 @@ pub fn constrain(header: &mut [u8; HEADER_LEN], profile: &Profile) {
             let order = advance(*cache & 7, 3, |n| !needs.large_folios || ORDERS[n] > 0);
             let ahead = advance(*cache >> 6, 2, |n| !needs.readahead || READAHEAD[n] > 0);
             *cache = ahead << 6 | *cache & 0x38 | order;
-            *policy =
+            let flavour =
                 advance(*policy & 7, 3, |n| needs.flavours.is_empty() || needs.flavours.contains(&FLAVOURS[n].name()));
+            *policy = *policy & 0x80 | u8::from(needs.stable_pages) << 7 | flavour;
             *extent = advance(*extent >> 4, 4, |n| LANES[n] >= needs.lanes as usize) << 4 | *extent & 15;
         }
     }
@@ -109,6 +116,7 @@ pub(super) fn decode(input: &mut Input<'_>) -> (Geometry, usize, Cast) {
     // A few of the smallest folios must fit.
     geometry.memory_pages = if memory > 0 { memory.max(4 << geometry.min_order()) } else { 0 };
     geometry.readahead_pages = READAHEAD[(cache >> 6) as usize];
+    geometry.stable_pages = policy >> 7 == 1;
     if lanes > 1 {
         share_out(&mut geometry, share);
     }
@@ -143,13 +151,24 @@ fn decode_explicit(input: &mut Input<'_>) -> (Geometry, usize) {
         geometry.stripe = (sector * (1 + stripe % (u64::from(u32::MAX) / sector))) as u32;
     }
     geometry.readahead_pages = input.number() as u16;
+    geometry.stable_pages = input.byte() & 1 == 1;
     (geometry, lanes)
 }
 
 /// Writes the explicit form.
 pub(super) fn encode(output: &mut Output, geometry: &Geometry, lanes: usize) {
-    let Geometry { page, block, max_order, memory_pages, readahead_pages, flavour, file_limit, floor, stripe } =
-        *geometry;
+    let Geometry {
+        page,
+        block,
+        max_order,
+        memory_pages,
+        readahead_pages,
+        stable_pages,
+        flavour,
+        file_limit,
+        floor,
+        stripe,
+    } = *geometry;
     let flavour = Flavour::ALL.iter().position(|f| *f == flavour).unwrap_or(0);
     output.byte(EXPLICIT);
     output.byte(page.trailing_zeros() as u8 - 7);
@@ -162,6 +181,7 @@ pub(super) fn encode(output: &mut Output, geometry: &Geometry, lanes: usize) {
     output.number(floor.saturating_sub(1));
     output.number(u64::from(stripe / geometry.sector()).saturating_sub(1));
     output.number(u64::from(readahead_pages));
+    output.byte(u8::from(stable_pages));
 }
 
 #[cfg(test)]
@@ -193,11 +213,12 @@ mod tests {
             for mut header in every_table_header().step_by(101) {
                 constrain(&mut header, &Profile::Model(row.needs));
                 let (geometry, lanes, _) = decode(&mut Input::new(&header));
-                let Needs { flavours, small_blocks, large_folios, readahead, lanes: least } = row.needs;
+                let Needs { flavours, small_blocks, large_folios, readahead, stable_pages, lanes: least } = row.needs;
                 assert!(flavours.is_empty() || flavours.contains(&geometry.flavour.name()), "{}", row.id);
                 assert!(!small_blocks || geometry.block < geometry.page, "{}", row.id);
                 assert!(!large_folios || geometry.max_order > 0, "{}", row.id);
                 assert!(!readahead || geometry.readahead_pages > 0, "{}", row.id);
+                assert!(!stable_pages || geometry.stable_pages, "{}", row.id);
                 assert!(lanes >= least as usize, "{}", row.id);
             }
         }

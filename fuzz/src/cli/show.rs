@@ -120,11 +120,14 @@ fn print(reproducer: &Reproducer, fault: Option<Fault>, recorded: &Recorded) {
 }
 
 fn sizes(reproducer: &Reproducer) -> String {
-    let Geometry { page, block, max_order, memory_pages, readahead_pages, flavour, .. } = reproducer.program.geometry;
+    let Geometry { page, block, max_order, memory_pages, readahead_pages, stable_pages, flavour, .. } =
+        reproducer.program.geometry;
     let memory =
         if memory_pages == 0 { "no memory limit".to_owned() } else { format!("{memory_pages} pages of memory") };
     let ahead = if readahead_pages == 0 { String::new() } else { format!(", {readahead_pages} pages read ahead") };
-    format!("{flavour}, pages of {page} bytes, blocks of {block}, folios up to {}, {memory}{ahead}", page << max_order)
+    let stable = if stable_pages { ", stable pages" } else { "" };
+    let folio = page << max_order;
+    format!("{flavour}, pages of {page} bytes, blocks of {block}, folios up to {folio}, {memory}{ahead}{stable}")
 }
 
 /// The switches of the run, with what each place means.

@@ -113,6 +113,7 @@ pub(super) fn geometry(program: &Program) -> Vec<Program> {
     with(Geometry { max_order: now.max_order.saturating_sub(1), ..now });
     with(Geometry { memory_pages: 0, ..now });
     with(Geometry { readahead_pages: 0, ..now });
+    with(Geometry { stable_pages: false, ..now });
     for simpler in Flavour::ALL.into_iter().take_while(|flavour| *flavour != now.flavour) {
         with(Geometry { flavour: simpler, ..now });
     }

@@ -46,7 +46,7 @@ fn version(mut cursor: Cursor<'_>) -> Result<(), ParseError> {
     }
 }
 
-const KEYWORDS: [&str; 15] = [
+const KEYWORDS: [&str; 16] = [
     "fault",
     "expect",
     "trace",
@@ -55,6 +55,7 @@ const KEYWORDS: [&str; 15] = [
     "max_order",
     "memory_pages",
     "readahead_pages",
+    "stable_pages",
     "flavour",
     "file_limit",
     "floor",
@@ -160,6 +161,7 @@ impl Parser {
             max_order: 0,
             memory_pages: self.size("memory_pages").unwrap_or(0) as u16,
             readahead_pages: self.size("readahead_pages").unwrap_or(0) as u16,
+            stable_pages: self.size("stable_pages") == Some(1),
             flavour: self.flavour.unwrap_or(Flavour::Xfs),
             file_limit: need("file_limit")?,
             floor: self.size("floor").unwrap_or(0),
@@ -195,6 +197,7 @@ impl Parser {
 /// Largest number the field of this name holds; whether it makes sense is for [`Program::validate`] to say.
 fn largest(size: &str) -> u64 {
     match size {
+        "stable_pages" => 1,
         "max_order" => u64::from(u8::MAX),
         "memory_pages" | "readahead_pages" => u64::from(u16::MAX),
         "page" | "block" | "stripe" => u64::from(u32::MAX),

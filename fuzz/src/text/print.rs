@@ -28,11 +28,24 @@ pub(crate) fn print(out: &mut impl Write, reproducer: &Reproducer) -> fmt::Resul
 }
 
 fn print_program(out: &mut impl Write, program: &Program) -> fmt::Result {
-    let Geometry { page, block, max_order, memory_pages, readahead_pages, flavour, file_limit, floor, stripe } =
-        program.geometry;
+    let Geometry {
+        page,
+        block,
+        max_order,
+        memory_pages,
+        readahead_pages,
+        stable_pages,
+        flavour,
+        file_limit,
+        floor,
+        stripe,
+    } = program.geometry;
     writeln!(out, "\npage {page}\nblock {block}\nmax_order {max_order}\nmemory_pages {memory_pages}")?;
     if readahead_pages > 0 {
         writeln!(out, "readahead_pages {readahead_pages}")?;
+    }
+    if stable_pages {
+        writeln!(out, "stable_pages 1")?;
     }
     writeln!(out, "flavour {flavour}\nfile_limit {file_limit}")?;
     if program.lanes.len() > 1 {

@@ -14,6 +14,7 @@ pub(crate) fn geometry(floor: u64, stripe: u32) -> Geometry {
         max_order: 0,
         memory_pages: 0,
         readahead_pages: 0,
+        stable_pages: false,
         flavour: Flavour::Xfs,
         file_limit: LIMIT,
         floor,

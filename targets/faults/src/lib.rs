@@ -21,11 +21,14 @@ pub struct Needs {
     pub large_folios: bool,
     /// Readahead.
     pub readahead: bool,
+    /// A device that needs stable data.
+    pub stable_pages: bool,
     /// User lanes.
     pub lanes: u8,
 }
 
-const ANY: Needs = Needs { flavours: &[], small_blocks: false, large_folios: false, readahead: false, lanes: 1 };
+const ANY: Needs =
+    Needs { flavours: &[], small_blocks: false, large_folios: false, readahead: false, stable_pages: false, lanes: 1 };
 const SMALL_BLOCKS: Needs = Needs { small_blocks: true, ..ANY };
 
 /// One row of the table.
@@ -213,6 +216,8 @@ faults! {
         "Writeback uses the mapping it looked up for an earlier folio without asking whether the extents have changed."
     ThrottleLocked "E22" "throttle-under-lock" 2 ["deadlock"] ANY;
         "A write waits for fewer dirty pages while it holds a folio lock."
+    StablePageNotWaited "E23" "stable-page-not-waited" 3 ["invariant"] Needs { stable_pages: true, ..ANY };
+        "Writes and stores change a folio that is being written, on a device that needs stable data."
     FaultMapsOrphan "F01" "fault-maps-orphan" 3 ["content" "invariant"] ANY;
         "A fault maps the folio it found though it has left the file meanwhile."
     FaultNoSizeRecheck "F02" "fault-no-isize-recheck" 3 ["size" "content" "invariant" "errno"] Needs { lanes: 2, ..ANY };

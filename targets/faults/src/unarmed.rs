@@ -127,8 +127,6 @@ unarmed! {
         "What makes folios dirty without their lock is unmapping, which is one step with the test."
     "E21" "dirty-twice-or-clean-twice";
         "Flag, mark and counter change in one section of the index lock."
-    "E23" "stable-page-not-waited";
-        "No stable pages."
     "E24" "end-io-merge-across-types";
         "Each run of blocks of a folio is an I/O of its own: none are merged."
     "E25" "failed-io-still-converted";

@@ -3,7 +3,7 @@
 use crate::mapping::{FileSystem, Iomap, Kind};
 use faults::Fault;
 use lanes::{Task, Y};
-use pagecache::{BlockState, FolioRef, Locked, Mark, Result};
+use pagecache::{BlockState, Broken, FolioRef, Locked, Mark, Result};
 use std::ops::Range;
 
 /// A write on its way to the device: one run of blocks of one folio.
@@ -237,12 +237,24 @@ async fn finish_io<F: FileSystem>(fs: &F, task: &Task, folio: &FolioRef) {
     }
 }
 
+/// A device that needs stable data compares what it was given with what is there now.
+fn expect_stable<F: FileSystem>(fs: &F, io: &WriteIo) {
+    let mapping = fs.mapping();
+    let start = mapping.pos(&io.folio);
+    let window = (io.range.start - start) as usize..(io.range.end - start) as usize;
+    if mapping.stable_pages && io.folio.data.read().get(window) != Some(&io.data[..]) {
+        let Range { start, end } = io.range;
+        mapping.report(Broken::invariant(format!("bytes {start} to {end} have changed while they were being written")));
+    }
+}
+
 /// Completes a write: its data is on the device, extents are converted, the size on the device is raised, and
 /// only then does the folio stop being under writeback. A reader that no longer finds the folio must find the
 /// extents converted.
 pub async fn complete<F: FileSystem>(fs: &F, task: &Task, io: WriteIo) {
     let faults = fs.mapping().faults;
     task.at(Y::E2).await;
+    expect_stable(fs, &io);
     fs.write_device(io.addr, &io.data);
     let early = faults.armed(Fault::EndBeforeConversion);
     if early {

@@ -128,12 +128,14 @@ places! {
     F5 "folio locked and uptodate, before the second size test";
     F6 "before the page table entry is installed";
     F7 "entry installed, folio unlocked";
+    F8 "fault-around: folio found, before trylock";
     F9 "fault starts over";
     M0 "before invalidate_lock";
     M1 "before the folio lock";
     M2 "folio locked, still in the file";
     M3 "before blocks are reserved";
     M4 "folio dirty, before the wait for stable pages";
+    M5 "waiting for stable pages";
     M6 "entry made writable, folio still locked";
     M7 "folio unlocked, before throttling";
     B0 "before dirty folios are tagged for an integrity pass";

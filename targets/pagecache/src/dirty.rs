@@ -107,6 +107,14 @@ impl Mapping {
         }
     }
 
+    /// Waits until the bytes of the locked folio may change: on a device that needs stable data, not while they are
+    /// being written.
+    pub async fn wait_stable(&self, task: &Task, folio: &Locked, y: Y) {
+        if self.stable_pages && !self.faults.armed(Fault::StablePageNotWaited) {
+            folio.wait_writeback(task, y).await;
+        }
+    }
+
     /// Sets the writeback flag. The caller holds the folio lock and has cleaned the folio.
     pub async fn start_writeback(&self, task: &Task, folio: &Locked) {
         let tree = self.lock_tree(task).await;

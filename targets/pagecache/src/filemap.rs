@@ -78,7 +78,7 @@ impl Mapping {
     }
 
     /// Whether `page` lies wholly beyond the end of file, where an access is a SIGBUS.
-    fn is_beyond_eof(&self, page: u64) -> bool {
+    pub(crate) fn is_beyond_eof(&self, page: u64) -> bool {
         let armed = self.faults.armed(Fault::MappedPastEof);
         let page = if armed { page >> self.sizes.max_order << self.sizes.max_order } else { page };
         page >= self.sizes.end_index(self.i_size())
@@ -98,6 +98,9 @@ impl Mapping {
                 break;
             }
             task.at(Y::F0).await;
+            if !write && attempt < PATIENT_FAULTS && self.fault_around(task, page).await {
+                continue;
+            }
             let held = fs.lock_for_fault(task, Y::F0, false).await;
             let folio = self.fault_in(fs, task, page).await?;
             drop(held);
@@ -225,6 +228,7 @@ impl Mapping {
         }
         self.dirty_folio(task, &locked).await;
         task.at(Y::M4).await;
+        self.wait_stable(task, &locked, Y::M5).await;
         if self.is_beyond_eof(page) && !unchecked {
             return Err(Error::Bus);
         }

@@ -18,6 +18,7 @@
 //! | [`read`] | reading through the cache |
 //! | [`readahead`] | filling more than was asked for |
 //! | [`fill`] | a folio being filled: its lock, and when it is given back |
+//! | [`faultaround`] | entries for the cached pages around a fault |
 //! | [`filemap`] | faults, loads and stores |
 //! | [`dirty`] | dirtying, cleaning, writeback flags, with their accounting |
 //! | [`truncate`] | removing ranges: truncate, punch, invalidation for direct I/O |
@@ -47,6 +48,7 @@ pub mod blocks;
 pub mod dirty;
 pub mod error;
 pub mod errseq;
+pub mod faultaround;
 pub mod filemap;
 pub mod fill;
 pub mod folio;

@@ -70,12 +70,13 @@ impl Mapping {
     }
 
     /// The folio that contains page `index`, locked; created if there is none, with an order that suits a
-    /// transfer of `len` bytes. A created folio is not uptodate.
+    /// transfer of `len` bytes. A created folio is not uptodate. Its bytes may be changed.
     pub async fn lock_or_create(&self, task: &Task, index: u64, len: u64) -> Locked {
         loop {
             if let Some(folio) = self.lookup(task, index).await {
                 let locked = folio.lock(task, Y::LOCK).await;
                 if locked.is_attached() && locked.contains(index) {
+                    self.wait_stable(task, &locked, Y::WBW).await;
                     return locked;
                 }
                 continue; // truncated, reclaimed or split meanwhile

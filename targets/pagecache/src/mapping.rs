@@ -87,6 +87,8 @@ pub struct Mapping {
     /// The page at which the next allocation that is short of memory looks for something to evict.
     pub(crate) reclaim_hand: AtomicU64,
     pub(crate) windows: Windows,
+    /// The device needs what it writes to stay as it was submitted until it is written.
+    pub stable_pages: bool,
     /// The historical bugs that are armed.
     pub faults: FaultSet,
 }
@@ -106,6 +108,7 @@ impl Mapping {
             reported: Reported::default(),
             reclaim_hand: AtomicU64::new(0),
             windows: Windows::default(),
+            stable_pages: false,
             faults,
         }
     }
@@ -113,6 +116,12 @@ impl Mapping {
     /// Reads ahead `pages` at most; 0, as it is without this, is no readahead.
     pub fn with_readahead(mut self, pages: u64) -> Mapping {
         self.windows.most = pages;
+        self
+    }
+
+    /// For a device that needs it or not; without this it does not.
+    pub fn with_stable_pages(mut self, stable: bool) -> Mapping {
+        self.stable_pages = stable;
         self
     }
 

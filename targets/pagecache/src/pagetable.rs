@@ -58,6 +58,12 @@ impl PageTable {
         }
     }
 
+    /// Installs a read-only entry if there is none. The caller holds the folio lock.
+    pub(crate) fn install_absent(&self, page: u64, folio: &FolioRef) {
+        let new = || Entry { folio: folio.clone(), writable: false, dirty: false };
+        self.entries.lock().entry(page).or_insert_with(new);
+    }
+
     /// Write-protects the folio's entries and takes their dirty bits. True if one was dirty.
     pub(crate) fn write_protect(&self, folio: &FolioRef) -> bool {
         let mut entries = self.entries.lock();

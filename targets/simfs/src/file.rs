@@ -24,6 +24,8 @@ pub struct Config {
     pub memory_pages: u64,
     /// Most pages to read ahead.
     pub readahead_pages: u64,
+    /// The device needs stable data.
+    pub stable_pages: bool,
     /// Largest offset a preallocation may reach.
     pub limit: u64,
     /// What the device holds before anything is written.
@@ -65,7 +67,9 @@ impl File {
     pub fn new(config: &Config) -> File {
         let memory = Arc::new(Memory::new(config.memory_pages));
         File {
-            mapping: Mapping::new(config.sizes, memory, config.faults).with_readahead(config.readahead_pages),
+            mapping: Mapping::new(config.sizes, memory, config.faults)
+                .with_readahead(config.readahead_pages)
+                .with_stable_pages(config.stable_pages),
             flavour: config.flavour,
             limit: config.limit,
             i_rwsem: RwSem::new("i_rwsem"),

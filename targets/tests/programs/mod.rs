@@ -16,6 +16,7 @@ pub(crate) fn geometry(lanes: usize) -> Geometry {
         max_order: 0,
         memory_pages: 0,
         readahead_pages: 0,
+        stable_pages: false,
         flavour: Flavour::Xfs,
         file_limit: LIMIT,
         floor,

@@ -163,6 +163,7 @@ const GEOMETRY: Geometry = Geometry {
     max_order: 0,
     memory_pages: 0,
     readahead_pages: 0,
+    stable_pages: false,
     flavour: Flavour::Xfs,
     file_limit: LIMIT,
     floor: 0,
