@@ -19,11 +19,14 @@ pub enum Flavour {
     /// gfs2: a write allocates blocks at once, written ones, new to it alone; no unwritten extents, no delayed
     /// allocation. A cluster lock is held across reads, writes and page faults. The size is raised as by ext4.
     Gfs2,
+    /// gfs2, a file whose data is journaled: what a write changes may be written in place only after it has gone to the
+    /// log. No direct I/O, no fallocate.
+    Gfs2Journaled,
 }
 
 impl Flavour {
     /// All flavours, in the order of the byte form.
-    pub const ALL: [Flavour; 4] = [Flavour::Xfs, Flavour::Xfs58, Flavour::Ext4, Flavour::Gfs2];
+    pub const ALL: [Flavour; 5] = [Flavour::Xfs, Flavour::Xfs58, Flavour::Ext4, Flavour::Gfs2, Flavour::Gfs2Journaled];
 
     /// The name used in reproducers.
     pub const fn name(self) -> &'static str {
@@ -32,6 +35,7 @@ impl Flavour {
             Flavour::Xfs58 => "xfs-5.8",
             Flavour::Ext4 => "ext4",
             Flavour::Gfs2 => "gfs2",
+            Flavour::Gfs2Journaled => "gfs2-jdata",
         }
     }
 }

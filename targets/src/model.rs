@@ -27,6 +27,7 @@ impl Model {
             oracle::Flavour::Xfs58 => simfs::Flavour::Xfs58,
             oracle::Flavour::Ext4 => simfs::Flavour::Ext4,
             oracle::Flavour::Gfs2 => simfs::Flavour::Gfs2,
+            oracle::Flavour::Gfs2Journaled => simfs::Flavour::Gfs2Journaled,
         };
         let page = u64::from(geometry.page);
         let config = Config {
@@ -117,8 +118,11 @@ impl Model {
 
     /// The error of an operation that the file system does not have.
     fn lacks(&self, kind: OpKind) -> Option<Errno> {
+        use oracle::Flavour::{Gfs2, Gfs2Journaled};
         match (self.flavour, kind) {
-            (oracle::Flavour::Gfs2, OpKind::ZeroRange) => Some(Errno::EOPNOTSUPP),
+            (Gfs2 | Gfs2Journaled, OpKind::ZeroRange) => Some(Errno::EOPNOTSUPP),
+            (Gfs2Journaled, OpKind::Fallocate | OpKind::KeepSize | OpKind::Punch) => Some(Errno::EOPNOTSUPP),
+            (Gfs2Journaled, kind) if kind.info().direct => Some(Errno::EINVAL),
             _ => None,
         }
     }

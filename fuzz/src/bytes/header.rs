@@ -31,8 +31,8 @@ const FLOORS: [u32; 8] = [1, 1, 1, 2, 2, 3, 4, 8];
 
 /// Byte 4: flavour (3 bits).
 const FLAVOURS: [Flavour; 8] = {
-    use Flavour::{Ext4, Gfs2, Xfs, Xfs58};
-    [Xfs, Ext4, Xfs58, Gfs2, Xfs, Ext4, Xfs58, Xfs]
+    use Flavour::{Ext4, Gfs2, Gfs2Journaled, Xfs, Xfs58};
+    [Xfs, Ext4, Xfs58, Gfs2, Xfs, Ext4, Gfs2Journaled, Xfs]
 };
 
 // Byte 5, with several lanes: the cast (2 bits), [`Cast::of_bits`].

@@ -110,6 +110,10 @@ faults! {
         "Filling a folio reads mapped blocks that lie wholly beyond the end of file."
     RereadDirty "A37" "uptodate-block-reread-clobbers-dirty" 1 ["content" "disk"] SMALL_BLOCKS;
         "Filling a folio reads all its blocks, those that are uptodate included."
+    FolioDoneUnlocked "A39" "gfs2-page-done-after-unlock" 2 ["invariant" "content" "disk"] Needs { flavours: &["gfs2-jdata"], ..ANY };
+        "What a journaled write has changed in a folio is pinned after the folio is unlocked."
+    GiveUpWithoutHook "A40" "gfs2-transaction-leak-on-begin-error" 1 ["invariant" "deadlock"] Needs { flavours: &["gfs2-jdata"], ..ANY };
+        "A write that gives a folio up unlocks it without the hook that ends its transaction."
     ExtendedNoMkclean "A41" "isize-extended-no-mkclean" 1 ["content" "disk" "invariant"] Needs { flavours: &["ext4", "gfs2"], ..SMALL_BLOCKS };
         "Raising the size leaves the page of the old end of file writable: the next store gets no blocks."
     StraddleRoundsDown "A42" "straddle-arithmetic-wrong" 1 ["content" "disk" "invariant"] Needs { flavours: &["ext4", "gfs2"], ..SMALL_BLOCKS };

@@ -53,10 +53,6 @@ unarmed! {
         "No reflink, so source and destination are one mapping."
     "A38" "enospc-on-write-fault-runs-write-end-hook";
         "The device is never full, so no reservation of a store fails."
-    "A39" "gfs2-page-done-after-unlock";
-        "No hooks of the file system around a folio's write."
-    "A40" "gfs2-transaction-leak-on-begin-error";
-        "No hooks of the file system around a folio's write."
     "A45" "reflink-dest-past-eof-not-zeroed";
         "No reflink."
     "A46" "reflink-eof-block-into-middle";

@@ -25,6 +25,14 @@
 //! 4. a folio under writeback is never reclaimed; so an absent folio means a visible change;
 //! 5. the comparison happens with the folio locked, which keeps its writeback out until it is unlocked;
 //! 6. if they differ, nothing is done to this folio, and the rest of the range is mapped anew.
+//!
+//! # Hooks
+//!
+//! [`FileSystem::get_folio`] and [`FileSystem::put_folio`] stand around what a write or a zeroing does to one folio. A
+//! file system that journals begins a transaction in the first, before the folio lock, and in the second gives the
+//! transaction what was changed while the folio is still locked: unlocked, the folio looks clean, and reclaim would
+//! free what the journal is about to be told of. The second comes for every folio the first has brought, also if
+//! nothing was changed because the mapping was stale or the device failed.
 
 pub mod direct;
 pub mod fill;

@@ -3,7 +3,7 @@
 use crate::fill::ReadIo;
 use crate::writeback::WriteIo;
 use lanes::Task;
-use pagecache::{FileOps, Result};
+use pagecache::{FileOps, Locked, Result};
 use std::future::Future;
 use std::ops::Range;
 
@@ -64,6 +64,35 @@ pub enum Purpose {
 pub trait FileSystem: FileOps {
     /// Looks up, and for a write creates, what `range` begins with. The mapping covers `range.start`.
     fn begin(&self, task: &Task, range: Range<u64>, purpose: Purpose) -> impl Future<Output = Result<Iomap>> + Send;
+
+    /// Begins a write to the folio at `range.start`: finds or creates it, with an order that suits the length, and
+    /// locks it. What the file system needs for the write, such as a transaction, comes before the folio lock.
+    ///
+    /// # Errors
+    /// Nothing is held then.
+    fn get_folio(&self, task: &Task, range: Range<u64>) -> impl Future<Output = Result<Locked>> + Send {
+        async move {
+            let mapping = self.mapping();
+            let len = range.end - range.start;
+            Ok(mapping.lock_or_create(task, mapping.sizes.index(range.start), len).await)
+        }
+    }
+
+    /// Ends it: bytes `changed` of the folio were changed, none if the write gave it up. Called with the folio locked,
+    /// so that what the file system does about the change comes before anybody else finds the folio; unlocks it.
+    fn put_folio(&self, _: &Task, folio: Locked, _changed: Range<u64>) -> impl Future<Output = ()> + Send {
+        async move { drop(folio) }
+    }
+
+    /// Whether changes go through a journal, which [`FileSystem::put_folio`] sees to, before they are dirty.
+    fn journals_data(&self) -> bool {
+        false
+    }
+
+    /// Somebody is about to look for dirty folios: what waits in a journal becomes dirty first.
+    fn before_writeback(&self, _: &Task) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 
     /// A buffered write got as far as `written_to` with this mapping: gives back what was reserved beyond it
     /// and no dirty block covers.

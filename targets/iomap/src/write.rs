@@ -96,16 +96,23 @@ async fn write_mapped<F: FileSystem>(
         if faults.armed(Fault::StaleCheckBeforeLock) && !fs.is_valid(map) {
             return Stop::Stale;
         }
-        let folio = mapping.lock_or_create(task, mapping.sizes.index(*pos), end - *pos).await;
+        let folio = match fs.get_folio(task, *pos..end).await {
+            Ok(folio) => folio,
+            Err(error) => {
+                drop_beyond_eof(fs, task, &(*pos..end)).await;
+                return Stop::Error(error);
+            }
+        };
         task.at(Y::W6).await;
         let unchecked = faults.armed(Fault::StaleIomap) || faults.armed(Fault::StaleCheckBeforeLock);
         if !unchecked && !fs.is_valid(map) {
+            give_up(fs, task, folio, *pos).await;
             return Stop::Stale;
         }
         task.at(Y::W7).await;
         let part = *pos..end.min(mapping.byte_range(&folio).end).min(pos.saturating_add(most));
         if let Err(error) = prepare_edges(fs, task, &folio, map, &part).await {
-            drop(folio);
+            give_up(fs, task, folio, part.start).await;
             drop_beyond_eof(fs, task, &part).await;
             return Stop::Error(error);
         }
@@ -139,12 +146,15 @@ async fn finish_folio<F: FileSystem>(fs: &F, task: &Task, folio: Locked, part: &
     let mut dirty = part.start..copied_to;
     if short {
         if !mapping.faults.armed(Fault::ShortCopyUptodate) {
+            give_up(fs, task, folio, part.start).await;
             return 0;
         }
         dirty = part.clone();
     }
     mapping.mark_uptodate(&folio, part);
-    mapping.dirty_range(task, &folio, &dirty).await;
+    if !fs.journals_data() {
+        mapping.dirty_range(task, &folio, &dirty).await;
+    }
     task.at(Y::W10).await;
     if mapping.faults.armed(Fault::ThrottleLocked) {
         mapping.memory.throttle(task).await;
@@ -155,12 +165,21 @@ async fn finish_folio<F: FileSystem>(fs: &F, task: &Task, folio: Locked, part: &
         mapping.set_i_size(copied_to);
     }
     task.at(Y::W11).await;
-    drop(folio);
+    fs.put_folio(task, folio, dirty).await;
     task.at(Y::W12).await;
     if old_size < part.start && !mapping.faults.armed(Fault::ExtendedNoMkclean) {
         mapping.extended(task, old_size..part.start).await;
     }
     copied
+}
+
+/// Ends the write to a folio in which nothing was changed: what was got for it is given back all the same.
+pub(crate) async fn give_up<F: FileSystem>(fs: &F, task: &Task, folio: Locked, pos: u64) {
+    if fs.mapping().faults.armed(Fault::GiveUpWithoutHook) {
+        drop(folio);
+    } else {
+        fs.put_folio(task, folio, pos..pos).await;
+    }
 }
 
 /// A write that failed may have left folios beyond the end of file; those below it may be dirty and stay.

@@ -49,6 +49,7 @@ pub async fn write_range<F: FileSystem>(fs: &F, task: &Task, range: Range<u64>, 
     if next >= end {
         return;
     }
+    fs.before_writeback(task).await;
     let mark = if mode == Mode::Integrity { Mark::ToWrite } else { Mark::Dirty };
     if mode == Mode::Integrity {
         task.at(Y::Y1).await;
@@ -202,9 +203,10 @@ fn dirty_run<F: FileSystem>(fs: &F, folio: &Locked, range: Range<u64>) -> Option
     let blocks = mapping.blocks_touched(folio, &range);
     match &*folio.blocks.lock() {
         Some(state) => {
-            let run = state.dirty_run(blocks.start, blocks.end)?;
+            let run = folio.writable(state).dirty_run(blocks.start, blocks.end)?;
             Some(start + u64::from(run.start) * block..start + u64::from(run.end) * block)
         }
+        None if folio.is_pinned() => None,
         None => Some(range),
     }
 }

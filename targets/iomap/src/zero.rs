@@ -2,6 +2,7 @@
 
 use crate::fill::{prepare_edges, write_into};
 use crate::mapping::{FileSystem, Iomap, Kind, Purpose};
+use crate::write::give_up;
 use crate::writeback::write_and_wait;
 use faults::Fault;
 use lanes::{Task, Y};
@@ -46,24 +47,30 @@ async fn zero_mapped<F: FileSystem>(fs: &F, task: &Task, map: &Iomap, pos: &mut 
     let end = map.range.end.min(end);
     let mut did_zero = false;
     while *pos < end {
-        let folio = mapping.lock_or_create(task, mapping.sizes.index(*pos), end - *pos).await;
+        let folio = fs.get_folio(task, *pos..end).await?;
         task.at(Y::W6).await;
         if !fs.is_valid(map) {
+            give_up(fs, task, folio, *pos).await;
             return Ok(did_zero);
         }
         let part = *pos..end.min(mapping.byte_range(&folio).end);
-        prepare_edges(fs, task, &folio, map, &part).await?;
+        if let Err(error) = prepare_edges(fs, task, &folio, map, &part).await {
+            give_up(fs, task, folio, part.start).await;
+            return Err(error);
+        }
         write_into(&folio, mapping.pos(&folio), &part, |into| into.fill(0));
         task.at(Y::W9).await;
         mapping.mark_uptodate(&folio, &part);
-        mapping.dirty_range(task, &folio, &part).await;
+        if !fs.journals_data() {
+            mapping.dirty_range(task, &folio, &part).await;
+        }
         // Zeroing is no write: the size stays.
         if mapping.faults.armed(Fault::NonWriteMovesSize) && part.end > mapping.i_size() {
             mapping.set_i_size(part.end);
         }
-        drop(folio);
-        did_zero = true;
         *pos = part.end;
+        fs.put_folio(task, folio, part).await;
+        did_zero = true;
         task.at(Y::W13).await;
     }
     Ok(did_zero)

@@ -66,7 +66,7 @@ macro_rules! places {
         /// historical bugs gives it. The letter says whose path it is on: W buffered write, Z zeroing,
         /// R buffered read, F fault, M first store to a page, B writeback submission, E end of I/O,
         /// C reclaim, S folio split, T truncate, P punch, I invalidation for direct I/O, D direct I/O,
-        /// Y fsync, G throttling and daemons.
+        /// Y fsync, J journal, G throttling and daemons.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
         pub enum Y { $(#[doc = $doc] $name,)* }
@@ -213,6 +213,9 @@ places! {
     START "before the first operation";
     NEXT "between two operations";
     FINISH "the lane has finished";
+    J0 "before a transaction begins";
+    J1 "flush of the log: waiting for the transactions that are open";
+    J2 "flush of the log: written, a folio in it not yet dirty";
 }
 
 impl Y {

@@ -21,7 +21,7 @@ pub struct BlockState {
 }
 
 /// The bits of a range of blocks.
-fn bits(blocks: &Range<u32>) -> u128 {
+pub(crate) fn bits(blocks: &Range<u32>) -> u128 {
     let len = blocks.end.saturating_sub(blocks.start);
     match len {
         0 => 0,
@@ -72,6 +72,11 @@ impl BlockState {
         self.dirty |= bits(&blocks);
     }
 
+    /// Marks the blocks of these bits dirty.
+    pub(crate) fn set_dirty_bits(&mut self, bits: u128) {
+        self.dirty |= bits;
+    }
+
     /// Marks blocks clean. True if now none is dirty.
     pub fn clear_dirty(&mut self, blocks: Range<u32>) -> bool {
         self.dirty &= !bits(&blocks);
@@ -98,6 +103,12 @@ impl BlockState {
         let start = (from..end).find(|b| self.is_dirty(*b))?;
         let stop = (start..end).find(|b| !self.is_dirty(*b)).unwrap_or(end);
         Some(start..stop)
+    }
+
+    /// The state without the dirty bits of these blocks.
+    pub(crate) fn without_dirty(mut self, bits: u128) -> BlockState {
+        self.dirty &= !bits;
+        self
     }
 }
 

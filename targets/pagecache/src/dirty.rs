@@ -40,6 +40,13 @@ impl Mapping {
         self.mark_dirty(&tree, folio);
     }
 
+    /// Makes the blocks of these bits dirty, and the folio.
+    pub(crate) async fn dirty_blocks(&self, task: &Task, folio: &Folio, bits: u128) {
+        let tree = self.lock_tree(task).await;
+        self.with_blocks(folio, |state| state.set_dirty_bits(bits));
+        self.mark_dirty(&tree, folio);
+    }
+
     /// Makes the whole folio dirty: what a store through a mapping does, which knows no blocks.
     pub async fn dirty_folio(&self, task: &Task, folio: &Folio) {
         let tree = self.lock_tree(task).await;

@@ -32,6 +32,8 @@ pub struct Folio {
     pub data: RwLock<Box<[u8]>>,
     /// Per-block state, where there is some.
     pub blocks: Mutex<Option<BlockState>>,
+    /// Journal buffers, where there are some: the blocks that are pinned, a bit each.
+    pub(crate) buffers: Mutex<Option<u128>>,
 }
 
 impl Folio {
@@ -46,6 +48,7 @@ impl Folio {
             waiters: WaitQueue::default(),
             data: RwLock::new(vec![0; len].into_boxed_slice()),
             blocks: Mutex::new(None),
+            buffers: Mutex::new(None),
         }))
     }
 

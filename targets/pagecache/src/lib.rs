@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`folio`] | a folio: flags, lock, references, bytes |
 //! | [`blocks`] | its per-block uptodate and dirty state |
+//! | [`buffers`] | which of its blocks a journal waits for |
 //! | [`index`] | the index of a file's folios, with marks |
 //! | [`tree`] | its lock, and lookups without it |
 //! | [`mapping`] | a file's cache: index, size, locks, errors |
@@ -45,6 +46,7 @@
 //! [`filemap::FileOps`].
 
 pub mod blocks;
+pub mod buffers;
 pub mod dirty;
 pub mod error;
 pub mod errseq;

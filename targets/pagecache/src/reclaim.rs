@@ -29,7 +29,10 @@ impl Mapping {
         let dirty_too = self.faults.armed(Fault::ReleaseDirtyState);
         let written_too = self.faults.armed(Fault::ReclaimUnderWriteback);
         let clean = |folio: &Folio| {
-            !folio.is_locked() && (dirty_too || !folio.is_dirty()) && (written_too || !folio.is_writeback())
+            !folio.is_locked()
+                && !folio.is_pinned()
+                && (dirty_too || !folio.is_dirty())
+                && (written_too || !folio.is_writeback())
         };
         let folios = index.iter().map(|slot| slot.folio).filter(|folio| meets(folio) && clean(folio));
         folios.cloned().collect()
@@ -56,6 +59,9 @@ impl Mapping {
             }
         }
         // Private state may go only while the folio is clean: its dirty bits would be lost.
+        if !locked.release_buffers() {
+            return Evicted::No;
+        }
         *locked.blocks.lock() = None;
         task.at(Y::C4).await;
         // References first, then dirty: a store made through a reference dropped in between is seen this way.

@@ -21,6 +21,9 @@ impl Mapping {
         if folio.order() <= min || folio.is_writeback() {
             return Err(Error::Busy);
         }
+        if !folio.release_buffers() {
+            return Err(Error::Busy);
+        }
         {
             // Bits of single blocks cannot be divided among the pieces' flags.
             let mut blocks = folio.blocks.lock();

@@ -175,7 +175,7 @@ impl Mapping {
         if self.split(task, &folio).await.is_ok() {
             return true;
         }
-        if folio.is_dirty() {
+        if folio.is_dirty() || folio.is_pinned() {
             // Its other bytes are needed. What a mapping shows beyond the end of file goes all the same.
             self.unmap_folio(task, &folio).await;
             return false;
@@ -194,6 +194,7 @@ impl Mapping {
         if !self.faults.armed(Fault::StateOutlivesFolio) {
             *folio.blocks.lock() = None;
         }
+        *folio.buffers.lock() = None;
         let tree = self.lock_tree(task).await;
         self.detach(&tree, folio, None);
         drop(tree);
@@ -211,6 +212,12 @@ impl Mapping {
         }
         if folio.blocks.lock().is_some() {
             self.report(Broken::invariant(format!("folio {} was removed with its block state", folio.index())));
+        }
+        if folio.is_pinned() {
+            self.report(Broken::invariant(format!(
+                "folio {} was removed while the journal waits for it",
+                folio.index()
+            )));
         }
         if !tree.index().remove(folio.folio().arc(), shadow) {
             self.report(Broken::invariant(format!("folio {} was removed twice", folio.index())));
@@ -241,7 +248,7 @@ impl Mapping {
             if !self.faults.armed(Fault::InvalidateNoUnmap) {
                 self.unmap_folio(task, &locked).await;
             }
-            if locked.is_dirty() {
+            if locked.is_dirty() || !locked.release_buffers() {
                 result = Err(Error::Busy);
                 continue;
             }

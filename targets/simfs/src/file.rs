@@ -3,6 +3,7 @@
 use crate::device::{Device, Garbage};
 use crate::extents::{Block, Extents};
 use crate::flavour::Flavour;
+use crate::journal::Journal;
 use faults::{Fault, FaultSet};
 use iomap::{FileSystem, Iomap, Kind, Purpose, ReadIo, WriteIo};
 use lanes::{Event, Held, InFlight, RwSem, Task, Y};
@@ -58,6 +59,7 @@ pub struct File {
     pub(crate) device: Device,
     /// What is submitted, oldest first.
     pub(crate) queue: Mutex<VecDeque<Io>>,
+    pub(crate) journal: Journal,
     /// Raised when something is submitted: work for the end-io worker.
     pub(crate) submitted: Event,
 }
@@ -79,6 +81,7 @@ impl File {
             device: Device::new(config.sizes.block, config.garbage),
             queue: Mutex::default(),
             submitted: Event::default(),
+            journal: Journal::default(),
         }
     }
 
@@ -244,6 +247,42 @@ impl FileSystem for File {
         Ok(map)
     }
 
+    async fn get_folio(&self, task: &Task, range: Range<u64>) -> Result<Locked> {
+        let journaled = self.flavour.journals_data();
+        if journaled {
+            self.journal.begin(task, &self.mapping).await;
+        }
+        let index = self.mapping.sizes.index(range.start);
+        let folio = self.mapping.lock_or_create(task, index, range.end - range.start).await;
+        if journaled {
+            self.mapping.attach_buffers(&folio);
+        }
+        Ok(folio)
+    }
+
+    async fn put_folio(&self, task: &Task, folio: Locked, changed: Range<u64>) {
+        if !self.flavour.journals_data() {
+            return drop(folio);
+        }
+        if self.armed(Fault::FolioDoneUnlocked) {
+            let folio = folio.unlock();
+            task.at(Y::W12).await;
+            self.journal.add(&self.mapping, &folio, &changed);
+        } else {
+            self.journal.add(&self.mapping, folio.folio(), &changed);
+            drop(folio);
+        }
+        self.journal.end(task);
+    }
+
+    fn journals_data(&self) -> bool {
+        self.flavour.journals_data()
+    }
+
+    async fn before_writeback(&self, task: &Task) {
+        self.journal.flush(task, &self.mapping).await;
+    }
+
     async fn end_write(&self, task: &Task, map: &Iomap, range: Range<u64>, written_to: u64) {
         let sizes = self.mapping.sizes;
         // The block the write stopped in is in use, unless it stopped before it began.
@@ -350,7 +389,7 @@ impl File {
                 Flavour::Xfs58 if dirty || index >= eof => Block::Written(self.device.allocate()),
                 Flavour::Ext4 if dirty => Block::Unwritten(self.device.allocate()),
                 Flavour::Xfs58 | Flavour::Ext4 => continue,
-                Flavour::Gfs2 => unreachable!("gfs2 has no delayed allocation"),
+                Flavour::Gfs2 | Flavour::Gfs2Journaled => unreachable!("gfs2 has no delayed allocation"),
             };
             extents.set(index, block);
         }

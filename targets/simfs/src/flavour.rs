@@ -12,6 +12,8 @@ pub enum Flavour {
     Ext4,
     /// gfs2, data not journaled.
     Gfs2,
+    /// gfs2, a file with the attribute `j`: its data goes through the journal.
+    Gfs2Journaled,
 }
 
 impl Flavour {
@@ -20,7 +22,7 @@ impl Flavour {
     }
 
     fn is_gfs2(self) -> bool {
-        self == Flavour::Gfs2
+        matches!(self, Flavour::Gfs2 | Flavour::Gfs2Journaled)
     }
 
     /// Whether raising the size zeroes the range that becomes visible. Otherwise the tail on the device is kept
@@ -49,6 +51,11 @@ impl Flavour {
     /// they hold is garbage until the write has come to them, and a write that does not frees them again.
     pub fn allocates_at_once(self) -> bool {
         self.is_gfs2()
+    }
+
+    /// Whether data goes through the journal before it may be written in place.
+    pub fn journals_data(self) -> bool {
+        self == Flavour::Gfs2Journaled
     }
 
     /// Blocks reserved beyond the end of an appending write.

@@ -15,7 +15,7 @@ impl File {
         self.check_backing()
     }
 
-    /// A dirty block below the end of file has somewhere to be written to, or nothing to lose: writeback drops it
+    /// A dirty or pinned block below the end of file has somewhere to be written to, or nothing to lose: writeback drops it
     /// otherwise. (A store makes the whole folio dirty; after an extension, blocks of zeros without backing can be
     /// among it.) Not while an operation that changes blocks is under way, nor for a folio somebody is working on.
     fn check_backing(&self) -> Result<(), Broken> {
@@ -24,13 +24,17 @@ impl File {
         }
         let index = self.mapping.index();
         let extents = self.extents.lock();
-        for folio in index.iter().map(|slot| slot.folio).filter(|folio| folio.is_dirty() && !folio.is_locked()) {
+        for folio in index.iter().map(|slot| slot.folio).filter(|folio| !folio.is_locked()) {
             let block = self.mapping.sizes.block;
             let first = self.mapping.pos(folio) / block;
             let state = *folio.blocks.lock();
+            let (dirty, pinned) = (folio.is_dirty(), folio.pinned());
+            if !dirty && pinned == 0 {
+                continue;
+            }
             let data = folio.data.read();
             for n in 0..u64::from(self.mapping.block_count(folio)) {
-                let dirty = state.is_none_or(|state| state.is_dirty(n as u32));
+                let dirty = (dirty && state.is_none_or(|state| state.is_dirty(n as u32))) || pinned >> n & 1 != 0;
                 let lost = dirty && first + n < self.eof_block() && extents.get(first + n) == Block::Hole;
                 if lost && data[(n * block) as usize..((n + 1) * block) as usize].iter().any(|byte| *byte != 0) {
                     return Err(Broken::invariant(format!(
@@ -52,6 +56,7 @@ impl File {
         if self.i_rwsem.holders() != 0 || !self.dio.is_idle() {
             return Err(Broken::invariant("i_rwsem or direct I/O is held though every operation has returned".into()));
         }
+        self.journal.check_at_rest()?;
         let extents = self.extents.lock();
         let size = self.size();
         if extents.disk_size != size {

@@ -6,12 +6,13 @@
 //! | [`extents`] | a file's block map, its sequence counter, its size on the device |
 //! | [`flavour`](mod@flavour) | whose policies it follows |
 //! | [`file`](mod@file) | the file: locks, and what `iomap` asks of it |
+//! | [`journal`] | transactions, pinned blocks, and the flush of the log |
 //! | [`ops`] | the operations, with the locking and ordering rules of each flavour |
 //! | [`background`] | flusher, end-io worker, reclaim |
 //! | [`invariants`] | what must hold between cache, extents and sizes |
 //!
-//! Locks, outer to inner: i_rwsem, cluster lock, invalidate_lock, folio lock, extent lock. The extent lock is short here:
-//! there are no transactions to sleep in.
+//! Locks, outer to inner: i_rwsem, cluster lock, invalidate_lock, transaction, folio lock, extent lock. The extent lock is
+//! short here: what changes extents is no transaction that could sleep.
 
 pub mod background;
 pub mod device;
@@ -19,6 +20,7 @@ pub mod extents;
 pub mod file;
 pub mod flavour;
 pub mod invariants;
+pub mod journal;
 pub mod ops;
 
 pub use file::{Config, File};
