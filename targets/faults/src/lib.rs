@@ -140,6 +140,8 @@ faults! {
         "A split that drops dirty pieces beyond the end of file clears their flag without accounting for it."
     SplitCleansTwice "B10" "split-double-clean-accounting" 2 ["accounting"] Needs { large_folios: true, ..ANY };
         "A split that drops dirty pieces beyond the end of file accounts for them twice."
+    DroppedPieceRefs "B11" "split-dropped-tail-wrong-refs" 1 ["accounting"] Needs { large_folios: true, ..ANY };
+        "A split that drops pieces beyond the end of file drops one of the index's references to each, however many pages it has."
     SplitKeepsState "B12" "split-keeps-subfolio-state" 1 ["content" "disk" "invariant"] Needs { large_folios: true, ..SMALL_BLOCKS };
         "A folio is split though its per-block state says more than its flags."
     SplitIgnoresRefs "B13" "split-not-excluding-extra-refs" 3 ["content" "panic" "invariant"] Needs { large_folios: true, lanes: 2, ..ANY };

@@ -63,8 +63,6 @@ unarmed! {
         "No reflink."
     "B03" "tag-lookup-from-tail-misses-dirty";
         "No bug inside the XArray can be armed, and without crashes nobody misses what an fsync left out."
-    "B11" "split-dropped-tail-wrong-refs";
-        "Pieces beyond the end of file get no references from the index, so none can be dropped wrongly."
     "B16" "batch-delete-removes-wrong-folio";
         "Truncate removes folios one by one, each by its identity."
     "C09" "invalidate2-dirty-check-unlocked";

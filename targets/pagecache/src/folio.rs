@@ -1,6 +1,7 @@
 //! A folio: one or more pages of a file, naturally aligned, with one set of flags.
 
 use crate::blocks::BlockState;
+use crate::memory::Memory;
 use lanes::{LaneId, Task, WaitQueue, Waiting, Y};
 use parking_lot::{Mutex, RwLock};
 use std::ops::Deref;
@@ -27,6 +28,7 @@ pub struct Folio {
     /// References: one a page from the index, one from each page table entry, one from each handle.
     refs: AtomicI32,
     lock_owner: AtomicU8,
+    memory: Arc<Memory>,
     waiters: WaitQueue,
     /// The bytes. A folio is as long as this.
     pub data: RwLock<Box<[u8]>>,
@@ -38,13 +40,14 @@ pub struct Folio {
 
 impl Folio {
     /// A new folio of `1 << order` pages that is in no file yet, locked by `lane`, all zero.
-    pub(crate) fn create(index: u64, order: u8, len: usize, lane: LaneId) -> FolioRef {
+    pub(crate) fn create(memory: &Arc<Memory>, index: u64, order: u8, len: usize, lane: LaneId) -> FolioRef {
         FolioRef(Arc::new(Folio {
             index,
             order: AtomicU8::new(order),
             flags: AtomicU32::new(LOCKED),
             refs: AtomicI32::new(1),
             lock_owner: AtomicU8::new(lane.0),
+            memory: memory.clone(),
             waiters: WaitQueue::default(),
             data: RwLock::new(vec![0; len].into_boxed_slice()),
             blocks: Mutex::new(None),
@@ -219,6 +222,13 @@ impl Folio {
 
     pub(crate) fn wake(&self) {
         self.waiters.wake_all();
+    }
+}
+
+impl Drop for Folio {
+    /// The memory goes back. Whoever still counts on a reference then, or has dropped one too many, is wrong.
+    fn drop(&mut self) {
+        self.memory.lost_refs.fetch_add(self.refs().unsigned_abs().into(), Relaxed);
     }
 }
 

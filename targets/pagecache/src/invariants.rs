@@ -204,6 +204,10 @@ impl Mapping {
             }
         }
         let memory = &self.memory;
+        let lost = memory.lost_refs.load(Relaxed);
+        if lost != 0 {
+            return Err(Broken::accounting(format!("folios were freed with {lost} references too many or too few")));
+        }
         for (what, counter, actual) in [
             ("cached", &memory.cached, cached),
             ("dirty", &memory.dirty, dirty),

@@ -109,7 +109,7 @@ impl Mapping {
             // Only the smallest order aligns the index down; the others are never larger than its alignment.
             let aligned_to = if self.faults.armed(Fault::FallbackNotRealigned) { wanted } else { order };
             let first = index >> aligned_to << aligned_to;
-            let folio = Folio::create(first, order, (self.sizes.page << order) as usize, task.lane());
+            let folio = Folio::create(&self.memory, first, order, (self.sizes.page << order) as usize, task.lane());
             if self.add(task, &folio).await {
                 break Locked::created(folio);
             }

@@ -13,6 +13,8 @@ pub struct Memory {
     pub dirty: AtomicI64,
     /// Under writeback.
     pub writeback: AtomicI64,
+    /// References that folios had when they were freed: none, if every reference was dropped, once.
+    pub lost_refs: AtomicU64,
     /// Folios evicted so far: what a shadow remembers.
     pub evictions: AtomicU64,
     /// Most pages to cache before an allocation reclaims first; 0 is no limit.

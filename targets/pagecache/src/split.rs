@@ -76,7 +76,7 @@ impl Mapping {
         let len = (self.sizes.page << order) as usize;
         let mut data = folio.data.write();
         let pieces = (1..data.len() / len).map(|n| {
-            let piece = Folio::create(folio.index() + ((n as u64) << order), order, len, task.lane());
+            let piece = Folio::create(&self.memory, folio.index() + ((n as u64) << order), order, len, task.lane());
             piece.data.write().copy_from_slice(&data[n * len..(n + 1) * len]);
             if folio.is_uptodate() {
                 piece.set_uptodate();
@@ -94,13 +94,15 @@ impl Mapping {
     /// Puts the pieces into their slots, or out of the file if they begin at or after page `end`.
     fn fill_slots(&self, tree: &TreeGuard<'_>, pieces: &[Locked], end: u64) {
         for piece in pieces {
+            piece.add_refs(piece.pages() as i32); // the index's, of which the head had them all
             if piece.index() < end {
-                piece.add_refs(piece.pages() as i32);
                 piece.change_attached(true);
                 tree.index().replace(piece.folio().arc());
                 continue;
             }
             tree.index().drop_piece(piece);
+            let one = self.faults.armed(Fault::DroppedPieceRefs);
+            piece.add_refs(if one { -1 } else { -(piece.pages() as i32) });
             self.memory.cached.fetch_sub(piece.pages() as i64, Relaxed);
             // Dirty pages that leave the file undo their accounting, exactly once.
             if piece.change_dirty(false) && !self.faults.armed(Fault::SplitDropsDirty) {
