@@ -39,6 +39,7 @@ pub mod refresh;
 pub mod reproducer;
 pub mod runner;
 pub mod sequential;
+mod stuck;
 pub mod text;
 pub mod timeline;
 pub mod verdict;

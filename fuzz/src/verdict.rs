@@ -1,6 +1,7 @@
 //! What a run showed.
 
-use lanes::{Anchor, End, LaneId, Place, Waiting, Y};
+use crate::stuck::{nobody_goes_on, nothing_completes};
+use lanes::{Anchor, End, LaneId, Place};
 use oracle::{Class, Divergence, OpId, Outcome};
 
 /// What running a program showed.
@@ -53,22 +54,15 @@ pub struct Answer {
 pub(crate) fn divergence_of(end: End, op_of: impl Fn(LaneId) -> Option<OpId>) -> Option<Divergence> {
     let (class, lane, detail) = match end {
         End::Done => return None,
-        End::Deadlock(waiting) => (Class::Deadlock, waiting.first().map(|(lane, _)| *lane), deadlock(&waiting)),
-        End::Livelock(recent) => (Class::Livelock, recent.last().map(|(lane, _)| *lane), livelock(&recent)),
+        End::Deadlock(sleepers) => {
+            let (class, detail) = nobody_goes_on(&sleepers, &op_of);
+            (class, sleepers.first().map(|(lane, _)| *lane), detail)
+        }
+        End::Livelock(recent, sleepers) => {
+            let detail = nothing_completes(&recent, &sleepers, &op_of);
+            (Class::Livelock, recent.last().map(|(lane, _)| *lane), detail)
+        }
         End::Panic { lane, message } => (Class::Panic, Some(lane), format!("lane {lane} panicked: {message}")),
     };
     Some(Divergence { class, op: lane.and_then(op_of), offset: None, detail })
-}
-
-fn deadlock(waiting: &[(LaneId, Option<Waiting>)]) -> String {
-    let lines = waiting.iter().filter(|(lane, _)| *lane != LaneId::CHECKER).map(|(lane, waiting)| match waiting {
-        Some(waiting) => format!("lane {lane} {waiting}"),
-        None => format!("lane {lane} sleeps, nobody will wake it"),
-    });
-    ["no lane can go on".to_owned()].into_iter().chain(lines).collect::<Vec<_>>().join("\n")
-}
-
-fn livelock(recent: &[(LaneId, Y)]) -> String {
-    let steps: Vec<String> = recent.iter().map(|(lane, y)| format!("{lane} {y}")).collect();
-    format!("lanes run on and on and no operation completes; the last places: {}", steps.join(", "))
 }

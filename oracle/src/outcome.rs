@@ -80,11 +80,11 @@ pub enum Class {
     Invariant,
     /// A counter does not equal what it counts.
     Accounting,
-    /// Every lane waits for another one.
+    /// Lanes wait for each other.
     Deadlock,
     /// Lanes run and run without getting on.
     Livelock,
-    /// A call of a real file system did not return in time.
+    /// A lane sleeps and nobody is left to wake it, or a call of a real file system did not return in time.
     Hang,
     /// A lane or the process under test died.
     Panic,

@@ -23,20 +23,48 @@ pub struct Waiting {
     pub y: Y,
     /// Kind of thing, such as `folio lock`.
     pub what: &'static str,
-    /// Which one, such as the folio's index.
+    /// Which one, such as the folio's index; [`Waiting::ONLY`] if there is only one.
     pub id: u64,
-    /// The lanes that hold it, as bits, when it began to wait.
+    /// The lanes that hold it, as bits, when it began to wait; with [`Waiting::OWED`], those that have to wake it.
     pub holders: u64,
+}
+
+impl Waiting {
+    /// The [`Waiting::id`] of what there is only one of.
+    pub const ONLY: u64 = u64::MAX;
+
+    /// Set in [`Waiting::holders`] if it is nothing that lanes hold: they have to do something and then wake it.
+    pub const OWED: u64 = 1 << 63;
+
+    /// Whether the holders do not hold a thing, but owe a wake-up.
+    pub fn is_owed(&self) -> bool {
+        self.holders & Waiting::OWED != 0
+    }
+
+    /// The lanes that hold it or owe the wake-up.
+    pub fn holders(&self) -> impl Iterator<Item = LaneId> + use<> {
+        let holders = self.holders;
+        (0..LaneId::COUNT as u8).map(LaneId).filter(move |lane| holders & lane.bit() != 0)
+    }
+
+    /// The thing by name, such as `folio lock 3`.
+    pub fn thing(&self) -> String {
+        if self.id == Waiting::ONLY { self.what.to_owned() } else { format!("{} {}", self.what, self.id) }
+    }
 }
 
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "waits at {} for {} {}", self.y, self.what, self.id)?;
-        let mut holders = (0..LaneId::COUNT as u8).map(LaneId).filter(|lane| self.holders & lane.bit() != 0);
+        write!(f, "waits at {} for {}", self.y, self.thing())?;
+        let (by, nobody) = match self.is_owed() {
+            true => ("to be woken by", "which no lane has to wake it for"),
+            false => ("held by", "which no lane holds"),
+        };
+        let mut holders = self.holders();
         match holders.next() {
-            None => write!(f, ", which no lane holds"),
+            None => write!(f, ", {nobody}"),
             Some(first) => {
-                write!(f, ", held by {first}")?;
+                write!(f, ", {by} {first}")?;
                 holders.try_for_each(|lane| write!(f, " and {lane}"))
             }
         }
@@ -51,8 +79,9 @@ pub enum End {
     /// No lane can run, and these wait for each other or for a wake-up nobody will send: all lanes that are not
     /// background lanes, and background lanes that wait for something else than work.
     Deadlock(Vec<(LaneId, Option<Waiting>)>),
-    /// So many places were passed without an operation completing; the last ones, oldest first.
-    Livelock(Vec<(LaneId, Y)>),
+    /// So many places were passed without an operation completing; the last ones, oldest first, and the lanes that
+    /// sleep meanwhile.
+    Livelock(Vec<(LaneId, Y)>, Vec<(LaneId, Option<Waiting>)>),
     /// A lane panicked.
     Panic {
         /// Which one.
@@ -113,7 +142,7 @@ pub fn run(sim: &Arc<Sim>, lanes: Vec<(LaneId, Lane<'_>)>) -> Report {
             sim.decide(ready, current, true)
         };
         if sim.is_overdue() {
-            break End::Livelock(sim.recent());
+            break End::Livelock(sim.recent(), sim.waiting_lanes(0));
         }
         switches += u64::from(lane != current && sim.current.load(Relaxed) != NOBODY);
         current = lane;

@@ -50,7 +50,7 @@ pub trait Policy: Send {
 }
 
 /// How many of the last places a livelock report has. A power of two, because the ring is written at every place.
-const RECENT: usize = 32;
+const RECENT: usize = 64;
 
 pub(crate) const NOBODY: u32 = u32::MAX;
 

@@ -138,7 +138,7 @@ impl Event {
 
     /// Sleeps until there is work.
     pub async fn wait(&self, task: &Task) {
-        let waiting = || Waiting { y: Y::IDLE, what: "work", id: 0, holders: 0 };
+        let waiting = || Waiting { y: Y::IDLE, what: "work", id: Waiting::ONLY, holders: Waiting::OWED };
         self.queue.wait(task, || self.raised.swap(false, AcqRel).then_some(()), waiting).await;
     }
 }
@@ -173,7 +173,7 @@ impl RwSem {
     }
 
     fn waiting(&self, y: Y) -> Waiting {
-        Waiting { y, what: self.name, id: 0, holders: self.holders.lock().bits() }
+        Waiting { y, what: self.name, id: Waiting::ONLY, holders: self.holders.lock().bits() }
     }
 
     fn try_take_shared(&self, lane: LaneId) -> Option<()> {
@@ -287,7 +287,7 @@ impl InFlight {
 
     /// Sleeps at `y` until nothing is in flight.
     pub async fn drained(&self, task: &Task, y: Y, what: &'static str) {
-        let waiting = || Waiting { y, what, id: self.count.load(Relaxed) as u64, holders: 0 };
+        let waiting = || Waiting { y, what, id: self.count.load(Relaxed) as u64, holders: Waiting::OWED };
         self.queue.wait(task, || (self.count.load(Acquire) == 0).then_some(()), waiting).await;
     }
 }

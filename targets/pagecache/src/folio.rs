@@ -217,7 +217,8 @@ impl Folio {
         }
         task.at(y).await;
         let ready = || (!self.is_writeback()).then_some(());
-        self.waiters.wait(task, ready, || self.waiting(y, "end of writeback of folio", LaneId::END_IO.bit())).await;
+        let owed = LaneId::END_IO.bit() | Waiting::OWED;
+        self.waiters.wait(task, ready, || self.waiting(y, "end of writeback of folio", owed)).await;
     }
 
     pub(crate) fn wake(&self) {

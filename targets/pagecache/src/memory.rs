@@ -47,7 +47,7 @@ impl Memory {
         }
         task.at(Y::G1).await;
         self.dirtied.raise();
-        let holders = LaneId::FLUSHER.bit() | LaneId::END_IO.bit();
+        let holders = LaneId::FLUSHER.bit() | LaneId::END_IO.bit() | Waiting::OWED;
         let waiting = || Waiting { y: Y::G2, what: "fewer dirty pages than", id: self.dirty_limit as u64, holders };
         self.throttled.wait(task, below, waiting).await;
     }

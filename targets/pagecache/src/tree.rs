@@ -48,7 +48,7 @@ impl Tree {
             NOBODY => 0,
             lane => LaneId(lane).bit(),
         };
-        Waiting { y: Y::TREE, what: "tree lock", id: 0, holders }
+        Waiting { y: Y::TREE, what: "tree lock", id: Waiting::ONLY, holders }
     }
 }
 
