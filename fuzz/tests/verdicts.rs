@@ -25,6 +25,16 @@ fn a_deadlock_names_the_circle_and_what_each_lane_in_it_waits_for() {
     assert_eq!(lines[2], "lane flusher waits at B1 for folio lock 0, held by 0, which waits at G2");
 }
 
+/// Nobody unlocks a folio of a readahead window that was given up: no circle, and nobody left to wait for.
+#[test]
+fn a_hang_says_that_nobody_is_left_to_wake_the_sleeper() {
+    let Divergence { class, detail, .. } = shown(Fault::LeftoverLocked);
+    assert_eq!(class, Class::Hang);
+    let lines: Vec<&str> = detail.lines().collect();
+    assert_eq!(lines[0], "no lane can go on, and nobody is left to wake those that sleep");
+    assert!(lines[1].contains(" for folio lock ") && lines[1].contains("held by end-io, which has nothing to do"), "{detail}");
+}
+
 #[test]
 fn a_livelock_names_the_places_it_goes_through() {
     let Divergence { class, detail, .. } = shown(Fault::FallbackNotRealigned);

@@ -202,7 +202,7 @@ faults! {
         "While a folio remembers a failed read, the blocks a write fills are not marked uptodate."
     ReadaheadUnlocked "D21" "readahead-without-invalidate-lock" 3 ["content" "disk" "invariant"] Needs { readahead: true, lanes: 2, ..ANY };
         "Readahead does not take invalidate_lock."
-    LeftoverLocked "D22" "readahead-leftover-folios" 1 ["deadlock"] Needs { readahead: true, ..ANY };
+    LeftoverLocked "D22" "readahead-leftover-folios" 1 ["hang" "deadlock"] Needs { readahead: true, ..ANY };
         "The folios of a window whose reads are not submitted stay locked."
     MarkMissesFolio "D23" "readahead-mark-wrong-order" 1 ["invariant"] Needs { readahead: true, large_folios: true, ..ANY };
         "The mark of readahead is set only on a folio that begins with the page that is to carry it."
