@@ -32,7 +32,10 @@ fn a_hang_says_that_nobody_is_left_to_wake_the_sleeper() {
     assert_eq!(class, Class::Hang);
     let lines: Vec<&str> = detail.lines().collect();
     assert_eq!(lines[0], "no lane can go on, and nobody is left to wake those that sleep");
-    assert!(lines[1].contains(" for folio lock ") && lines[1].contains("held by end-io, which has nothing to do"), "{detail}");
+    assert!(
+        lines[1].contains(" for folio lock ") && lines[1].contains("held by end-io, which has nothing to do"),
+        "{detail}"
+    );
 }
 
 #[test]
