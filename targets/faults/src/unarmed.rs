@@ -75,10 +75,8 @@ unarmed! {
         "A folio lock is a guard that only its owner has: nothing can unlock twice."
     "C15" "shadow-planted-after-final-truncate";
         "No shadow entries."
-    "C18" "reclaim-recursion-under-fs-lock";
-        "Reclaim inside an allocation never waits, for writeback least of all."
     "C19" "memcg-reclaim-ignores-writeback";
-        "No memory cgroups, and reclaim never waits for writeback."
+        "An allocation that finds no room goes over the limit instead of failing: reclaim that gives up early has no symptom."
     "D04" "aio-dio-no-completion-invalidate";
         "Direct I/O is synchronous."
     "D05" "dio-isize-before-conversion";

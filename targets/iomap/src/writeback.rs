@@ -137,6 +137,7 @@ async fn submit_folio<F: FileSystem>(fs: &F, task: &Task, folio: Locked, i_size:
         if map.kind == Kind::Hole {
             continue;
         }
+        mapping.allocate_io(task).await;
         mapping.with_blocks(&folio, |state| state.writes_pending += 1);
         submitted = true;
         let window = (part.start - bytes.start) as usize..(part.end - bytes.start) as usize;

@@ -162,6 +162,8 @@ places! {
     C4 "private state released, references not frozen";
     C5 "references frozen, before the removal; tree locked";
     C6 "removed, not freed";
+    C7 "before a large folio is split to evict part of it";
+    C8 "waiting for a folio under writeback, to evict it";
     S0 "split: before the private state is released";
     S1 "split: allocating nodes";
     S2 "split: unmapped, before the tree lock";

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::folio::{FolioRef, Locked};
 use crate::mapping::Mapping;
+use crate::reclaim::Reclaim;
 use faults::Fault;
 use lanes::{Held, Task, Y};
 use std::collections::VecDeque;
@@ -155,7 +156,8 @@ impl Mapping {
                 }
                 None => {
                     let shared = self.invalidate_lock.read(task, Y::F2).await;
-                    let Some(locked) = self.create(task, page, self.sizes.page).await else { continue };
+                    let created = self.create_with(task, page, self.sizes.page, Reclaim::MayWait).await;
+                    let Some(locked) = created else { continue };
                     (locked, Some(shared))
                 }
             };

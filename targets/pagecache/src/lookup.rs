@@ -4,7 +4,7 @@ use crate::folio::{Folio, FolioRef, Locked};
 use crate::index::{Index, PreparedSplit, Room, Shadow, Slot};
 use crate::invariants::Broken;
 use crate::mapping::Mapping;
-use crate::reclaim;
+use crate::reclaim::{Reclaim, make_room};
 use crate::tree::TreeGuard;
 use faults::Fault;
 use lanes::{Task, Y};
@@ -91,17 +91,22 @@ impl Mapping {
     pub(crate) async fn has_room(&self, task: &Task, index: u64, pages: u64) -> bool {
         let wanted = 1 << self.order_for(index, pages * self.sizes.page);
         if self.memory.is_short(wanted) {
-            reclaim::make_room(self, task, wanted).await;
+            make_room(self, task, wanted, Reclaim::InFileSystem).await;
         }
         !self.memory.is_short(wanted)
     }
 
     /// A new folio that contains page `index`, locked; `None` if another lane was faster.
     pub(crate) async fn create(&self, task: &Task, index: u64, len: u64) -> Option<Locked> {
+        self.create_with(task, index, len, Reclaim::InFileSystem).await
+    }
+
+    /// As [`Mapping::create`]; what reclaim may do if memory is short is for the caller to know.
+    pub(crate) async fn create_with(&self, task: &Task, index: u64, len: u64, how: Reclaim) -> Option<Locked> {
         let wanted = self.order_for(index, len);
         task.at(Y::ALLOC).await;
         if self.memory.is_short(1 << wanted) {
-            reclaim::make_room(self, task, 1 << wanted).await;
+            make_room(self, task, 1 << wanted, how).await;
         }
         task.at(Y::ADD1).await;
         let mut order = wanted;

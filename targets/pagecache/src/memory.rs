@@ -52,8 +52,16 @@ impl Memory {
         self.throttled.wait(task, below, waiting).await;
     }
 
+    /// By how many pages caching `pages` more would exceed the limit; 0 if it would not.
+    pub fn shortage(&self, pages: u64) -> u64 {
+        if self.limit == 0 {
+            return 0;
+        }
+        (self.cached.load(Relaxed) + pages as i64 - self.limit).max(0) as u64
+    }
+
     /// Whether caching `pages` more would exceed the limit.
     pub fn is_short(&self, pages: u64) -> bool {
-        self.limit > 0 && self.cached.load(Relaxed) + pages as i64 > self.limit
+        self.shortage(pages) > 0
     }
 }

@@ -1,6 +1,7 @@
 //! Evicting clean folios.
 
 use crate::folio::{Folio, FolioRef, Locked};
+use crate::index::Mark;
 use crate::mapping::Mapping;
 use faults::Fault;
 use lanes::{Task, Y};
@@ -10,6 +11,15 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// An allocation tries so many candidates at most.
 const SCAN: usize = 32;
+
+/// What an allocation may do to find room, beside evicting what is clean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reclaim {
+    /// Nothing: the lane is inside the file system, and may hold what the end of a write waits for.
+    InFileSystem,
+    /// Wait for folios under writeback: a page fault, as long as it has locked no folio.
+    MayWait,
+}
 
 /// What became of a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +93,37 @@ impl Mapping {
         Evicted::Yes
     }
 
+    /// Evicts as much of a large folio as it takes to cache `pages` more, after splitting it.
+    async fn evict_part(&self, task: &Task, folio: &Arc<Folio>, pages: u64) {
+        let range = folio.index()..folio.end_index();
+        task.at(Y::C7).await;
+        if !self.split_unused(task, folio).await {
+            return;
+        }
+        for piece in self.candidates(range) {
+            if !self.memory.is_short(pages) {
+                return;
+            }
+            self.evict(task, &piece).await;
+        }
+    }
+
+    /// Splits a clean and valid folio that is not mapped.
+    async fn split_unused(&self, task: &Task, folio: &Arc<Folio>) -> bool {
+        let Some(folio) = FolioRef::try_get(folio) else { return false };
+        let Ok(locked) = folio.try_lock(task) else { return false };
+        let busy = locked.is_dirty() || locked.is_writeback() || self.page_table.is_mapped(&locked);
+        locked.is_attached() && locked.is_uptodate() && !busy && self.split(task, &locked).await.is_ok()
+    }
+
+    /// Memory for an I/O of a folio that is being submitted. It may evict, but it must not wait for writeback: the
+    /// lane itself has begun the writeback of a folio and not submitted it.
+    pub async fn allocate_io(&self, task: &Task) {
+        if self.memory.is_short(1) {
+            make_room(self, task, 1, Reclaim::InFileSystem).await;
+        }
+    }
+
     /// Removes all page table entries: the file is no longer mapped.
     pub async fn unmap_all(&self, task: &Task) {
         let tree = self.lock_tree(task).await;
@@ -102,9 +143,8 @@ impl Mapping {
     }
 }
 
-/// Evicts until `pages` more fit under the limit or nothing more can be evicted. Runs in the lane that allocates
-/// and never waits for writeback: the lane may hold locks that its end needs.
-pub(crate) async fn make_room(mapping: &Mapping, task: &Task, pages: u64) {
+/// Evicts until `pages` more fit under the limit or nothing more can be evicted. Runs in the lane that allocates.
+pub(crate) async fn make_room(mapping: &Mapping, task: &Task, pages: u64, how: Reclaim) {
     task.at(Y::C0).await;
     // Where the last one stopped: otherwise folios that cannot go are tried again for every allocation.
     let hand = mapping.reclaim_hand.load(Relaxed);
@@ -115,9 +155,32 @@ pub(crate) async fn make_room(mapping: &Mapping, task: &Task, pages: u64) {
             return;
         }
         mapping.reclaim_hand.store(folio.end_index(), Relaxed);
-        mapping.evict(task, folio).await;
+        let part = folio.order() > mapping.sizes.min_order && mapping.memory.shortage(pages) < folio.pages();
+        match part {
+            true => mapping.evict_part(task, folio, pages).await,
+            false => drop(mapping.evict(task, folio).await),
+        }
+    }
+    if how == Reclaim::MayWait || mapping.faults.armed(Fault::ReclaimRecursion) {
+        evict_written(mapping, task, pages).await;
     }
     if mapping.memory.is_short(pages) {
         mapping.memory.dirtied.raise();
+    }
+}
+
+/// Waits for folios under writeback, one after the other, and evicts them: what keeps a group of processes whose
+/// dirty pages nobody throttles within its limit.
+async fn evict_written(mapping: &Mapping, task: &Task, pages: u64) {
+    for _ in 0..SCAN {
+        if !mapping.memory.is_short(pages) {
+            return;
+        }
+        let written = mapping.peek(task, |index| index.find_marked(0, u64::MAX, Mark::Writeback)).await;
+        let Some(folio) = written else { return };
+        folio.wait_writeback(task, Y::C8).await;
+        let unreferenced = folio.arc().clone();
+        drop(folio);
+        mapping.evict(task, &unreferenced).await;
     }
 }
