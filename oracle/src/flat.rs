@@ -9,10 +9,12 @@
 mod blame;
 mod bytes;
 mod compare;
+mod crash;
 mod permitted;
 
 pub use permitted::{PERMITTED, Permitted};
 
+use crate::durable::{Durable, Fill};
 use crate::fill::fill_written;
 use crate::geometry::Geometry;
 use crate::op::{Effect, Op, OpId, OpKind};
@@ -41,6 +43,8 @@ pub struct FlatFile {
     rules: Ownership,
     /// What was to change the file, in order of completion, so that a wrong byte's writer can be named.
     history: Vec<(OpId, Op)>,
+    /// What a crash may leave; kept only for a program that has one.
+    durable: Option<Durable>,
 }
 
 /// How many operations the history names at least. Twice as many are kept before the older half is dropped.
@@ -61,6 +65,7 @@ impl FlatFile {
             lanes,
             rules: Ownership::new(geometry, lanes),
             history: Vec::new(),
+            durable: None,
         };
         file.reset(geometry, lanes, page);
         file
@@ -84,6 +89,7 @@ impl FlatFile {
         self.lanes = lanes;
         self.rules = Ownership::new(geometry, lanes);
         self.history.clear();
+        self.durable = None;
     }
 
     /// The size of the file in bytes.
@@ -116,7 +122,7 @@ impl FlatFile {
                 }
                 self.change(id, op, outcome);
             }
-            Effect::Neutral => {}
+            Effect::Neutral => self.note_sync(id, op, outcome),
         }
         Ok(())
     }
@@ -162,7 +168,8 @@ impl FlatFile {
             | OpKind::Reopen
             | OpKind::Writeback
             | OpKind::EndIo
-            | OpKind::Evict => Outcome::Done,
+            | OpKind::Evict
+            | OpKind::Crash => Outcome::Done,
         }
     }
 
@@ -179,6 +186,7 @@ impl FlatFile {
             Outcome::Errno(_) | Outcome::Position(_) | Outcome::Unsupported(_) => return,
         };
         let end = op.off + count;
+        self.note_size(op, end);
         match op.kind {
             OpKind::Truncate => self.resize(op.off),
             OpKind::MapWrite => {
@@ -206,6 +214,7 @@ impl FlatFile {
     fn fill(&mut self, id: OpId, range: Range<u64>) {
         if !range.is_empty() {
             self.open.remove(range.clone());
+            self.note_change(&range, Fill::Written(id));
             fill_written(&mut self.content[range.start as usize..range.end as usize], id, range.start);
         }
     }
@@ -214,6 +223,7 @@ impl FlatFile {
         if !range.is_empty() {
             self.open.remove(range.clone());
             self.fragile.remove(range.clone());
+            self.note_change(&range, Fill::Zero);
             self.content[range.start as usize..range.end as usize].fill(0);
         }
     }
@@ -254,6 +264,7 @@ impl FlatFile {
         if size < self.size() {
             self.open.remove(size..self.size());
             self.fragile.remove(size..self.size());
+            self.note_change(&(size..self.size()), Fill::Zero);
             self.polluted = 0..0;
         } else {
             self.polluted.start = self.polluted.start.max(size);

@@ -5,6 +5,7 @@
 //! scheduler and no system call; a cache of your own is tested by implementing [`Target`], which needs nothing
 //! but this crate.
 
+pub mod durable;
 pub mod fill;
 pub mod flat;
 pub mod geometry;
@@ -13,6 +14,7 @@ pub mod outcome;
 pub mod ownership;
 pub mod target;
 
+pub use durable::Durable;
 pub use flat::FlatFile;
 pub use geometry::{Flavour, Geometry};
 pub use op::{Effect, OPS, Op, OpId, OpInfo, OpKind, Shape};

@@ -113,6 +113,7 @@ operations! {
     Evict      "evict"       Range  Neutral []                5 "reclaim the clean folios of the range; dirty ones stay";
     WriteDsync "write_dsync" Range  Write   [extends]         2 "pwritev2(2) with RWF_DSYNC: what it wrote, and the size that shows it, are persistent when it returns";
     DirectWriteDsync "dwrite_dsync" Range Write [extends direct] 2 "pwritev2(2) with O_DIRECT and RWF_DSYNC: what it wrote, and the size that shows it, are persistent when it returns";
+    Crash      "crash"       Plain  Neutral []                1 "the machine stops, what was not flushed may be lost, and comes up again; lane 0 goes on alone";
 }
 
 impl OpKind {

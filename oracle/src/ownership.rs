@@ -68,14 +68,14 @@ impl Ownership {
 
     /// Whether `lane` may use this kind of operation at all.
     pub fn may_use(&self, lane: u8, kind: OpKind) -> bool {
-        kind != OpKind::Truncate || self.owns_size(lane)
+        !matches!(kind, OpKind::Truncate | OpKind::Crash) || self.owns_size(lane)
     }
 
     /// Says what `op`, done by `lane`, breaks; nothing if it keeps to the lane's own bytes.
     pub fn check(&self, lane: u8, op: &Op) -> Result<(), &'static str> {
         let info = op.kind.info();
         if !self.may_use(lane, op.kind) {
-            return Err("only lane 0 may change the size of the file");
+            return Err("only lane 0 may change the size of the file, or crash");
         }
         if info.shape == Shape::Size && op.off < self.floor {
             return Err("the file may not get smaller than the floor");

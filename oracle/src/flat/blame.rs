@@ -56,7 +56,7 @@ impl FlatFile {
         Divergence { class: Class::Content, op, offset: Some(at), detail }
     }
 
-    fn describe(&self, at: u64, bytes: &[u8]) -> String {
+    pub(super) fn describe(&self, at: u64, bytes: &[u8]) -> String {
         let hex: Vec<String> = bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         format!("{} [{}{}]", self.whose(at, bytes), hex.join(" "), if bytes.len() > 8 { " .." } else { "" })
     }
