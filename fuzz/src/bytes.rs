@@ -67,8 +67,8 @@ fn decode_ops(input: &mut Input<'_>, geometry: &Geometry, swarms: &[Swarm], lane
         let (which, form) = (input.byte(), input.byte());
         let kind = swarms[(form & 7) as usize % lanes.len() % swarms.len()].kind(which);
         let raw = operands.decode(input, kind, form >> 3);
-        // Only lane 0 changes the size.
-        let lane = if raw.kind == OpKind::Truncate { 0 } else { form & 7 } % lanes.len() as u8;
+        // Only lane 0 changes the size, and crashes.
+        let lane = if matches!(raw.kind, OpKind::Truncate | OpKind::Crash) { 0 } else { form & 7 } % lanes.len() as u8;
         let mut op = fit.fit(lane, raw);
         if !exclusive.admits(op.kind) {
             // Its buffered counterpart has the same range and fits wherever it does.

@@ -11,13 +11,13 @@ use crate::verdict::{Answer, Recorded, Verdict, divergence_of};
 use crate::watch::{Broken, Watch};
 use faults::FaultSet;
 use lanes::anchored::record_steps;
-use lanes::{Event, Lane, LaneId, Policy, Schedule, Sim, Task, Y, run};
+use lanes::{End, Event, Lane, LaneId, Policy, Report, Schedule, Sim, Task, Y, run};
 use oracle::{Class, Divergence, Effect, FlatFile, Geometry, Op, OpId, OpKind, Outcome};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
-use targets::model::Model;
+use targets::model::{Medium, Model, Wreck};
 
 /// So many places without a completed operation are a livelock. A healthy one passes a few hundred, and some for
 /// every page and block it touches: most where every block is an extent of its own and has to be written and evicted
@@ -75,16 +75,22 @@ impl Runner {
         policy: Box<dyn Policy>,
         log: Option<&Mutex<Vec<Answer>>>,
     ) -> Verdict {
-        let model = Model::new(&program.geometry, faults);
-        let flat = self.flat(program, model.page_size());
-        let shared = Shared::new(program, &model, flat, log);
+        let crashes = program.ops().any(|(_, op)| op.kind == OpKind::Crash);
+        let medium = if crashes { Medium::Volatile } else { Medium::Lasting };
+        let model = Model::new(&program.geometry, medium, faults);
+        let mut flat = self.flat(program, model.page_size());
+        if crashes {
+            flat.expect_crashes();
+        }
+        let watched = Arc::new(Mutex::new(model.clone()));
         let broken = Broken::default();
         let policy = match self.watches {
-            true => Box::new(Watch { inner: policy, model: model.clone(), broken: broken.clone() }),
+            true => Box::new(Watch { inner: policy, model: watched.clone(), broken: broken.clone() }),
             false => policy,
         };
+        let mut shared = Shared::new(program, model, flat, log);
         let sim = Sim::new(policy, patience(&program.geometry));
-        let (report, panicked_at) = quietly(|| run(&sim, shared.lanes(&sim)));
+        let (report, panicked_at) = quietly(|| shared.boots(&sim, &watched));
         let first = broken.lock().take().map(|(place, mut divergence)| {
             divergence.detail.push_str(&format!("\nat {place}"));
             divergence
@@ -122,7 +128,7 @@ impl Runner {
 /// What the lanes of one run share.
 struct Shared<'a> {
     program: &'a Program,
-    model: &'a Model,
+    model: Arc<Model>,
     flat: Mutex<FlatFile>,
     divergence: Mutex<Option<Divergence>>,
     stop: AtomicBool,
@@ -132,11 +138,15 @@ struct Shared<'a> {
     executed: AtomicU64,
     /// The operation each user lane is in.
     current: [AtomicU32; LaneId::MAX_USERS],
+    /// The user lanes that are inside an operation, as bits.
+    inside: AtomicU64,
+    /// The machine has stopped in this operation of lane 0.
+    wreck: Mutex<Option<(OpId, Wreck)>>,
     log: Option<&'a Mutex<Vec<Answer>>>,
 }
 
 impl<'a> Shared<'a> {
-    fn new(program: &'a Program, model: &'a Model, flat: FlatFile, log: Option<&'a Mutex<Vec<Answer>>>) -> Shared<'a> {
+    fn new(program: &'a Program, model: Arc<Model>, flat: FlatFile, log: Option<&'a Mutex<Vec<Answer>>>) -> Shared<'a> {
         Shared {
             program,
             model,
@@ -147,15 +157,52 @@ impl<'a> Shared<'a> {
             users_done: Event::default(),
             executed: AtomicU64::new(0),
             current: Default::default(),
+            inside: AtomicU64::new(0),
+            wreck: Mutex::new(None),
             log,
         }
     }
 
-    fn lanes(&self, sim: &Arc<Sim>) -> Vec<(LaneId, Lane<'_>)> {
+    /// Runs the program, from boot to boot if there are crashes in it.
+    fn boots(&mut self, sim: &Arc<Sim>, watched: &Mutex<Arc<Model>>) -> Report {
+        let mut report = run(sim, self.lanes(sim, 0, self.program.lanes.len()));
+        while let End::Halted = report.end {
+            let Some((crash, wreck)) = self.wreck.lock().take() else { unreachable!("only a crash halts the machine") };
+            self.model = self.model.recover(wreck);
+            *watched.lock() = self.model.clone();
+            if let Err(divergence) = self.boot(&sim.task(LaneId(0)), crash) {
+                self.diverge(divergence);
+                return Report { end: End::Done, ..report };
+            }
+            let switches = report.switches;
+            report = run(sim, self.lanes(sim, crash.index + 1, 1));
+            report.switches += switches;
+        }
+        report
+    }
+
+    /// The machine has come up again, and the file is judged. Lane 0 will go on, alone.
+    fn boot(&mut self, task: &Task, crash: OpId) -> Result<(), Divergence> {
+        task.boot();
+        let inside = self.inside.swap(0, Relaxed);
+        for lane in (0..LaneId::MAX_USERS as u8).map(LaneId).filter(|lane| inside & lane.bit() != 0) {
+            let id = OpId { lane: lane.0, index: self.current[lane.0 as usize].load(Relaxed) };
+            self.flat.lock().interrupted(id, &self.program.lanes[lane.0 as usize][id.index as usize]);
+        }
+        self.users_done = Event::default();
+        self.running.store(1, Relaxed);
+        let content = self.model.content_on_device();
+        task.end_op(digest(Outcome::Bytes(content.len() as u64), &content));
+        self.flat.lock().recovered(crash, &content)?;
+        self.model.check(false).map_err(|divergence| Divergence { op: Some(crash), ..divergence })
+    }
+
+    /// The lanes of one boot: user lanes 0 to `users`, from the operation `from` on, and the others.
+    fn lanes(&self, sim: &Arc<Sim>, from: u32, users: usize) -> Vec<(LaneId, Lane<'_>)> {
         let mut lanes: Vec<(LaneId, Lane<'_>)> = Vec::with_capacity(LaneId::COUNT);
-        for (n, ops) in self.program.lanes.iter().enumerate() {
+        for (n, ops) in self.program.lanes.iter().enumerate().take(users) {
             let lane = LaneId(n as u8);
-            lanes.push((lane, Box::pin(self.user(sim.task(lane), ops))));
+            lanes.push((lane, Box::pin(self.user(sim.task(lane), ops, from))));
         }
         lanes.push((LaneId::CHECKER, Box::pin(self.checker(sim.task(LaneId::CHECKER)))));
         for lane in LaneId::BACKGROUND {
@@ -176,9 +223,9 @@ impl<'a> Shared<'a> {
         self.stop.store(true, Relaxed);
     }
 
-    async fn user(&self, task: Task, ops: &[Op]) {
+    async fn user(&self, task: Task, ops: &[Op], from: u32) {
         let mut buf = Vec::new();
-        for (index, op) in (0..).zip(ops) {
+        for (index, op) in (0..).zip(ops).skip(from as usize) {
             let id = OpId { lane: task.lane().0, index };
             self.current[id.lane as usize].store(index, Relaxed);
             task.begin_op(index);
@@ -186,7 +233,14 @@ impl<'a> Shared<'a> {
             if self.stop.load(Relaxed) {
                 break;
             }
+            if op.kind == OpKind::Crash && self.crash(&task, id) {
+                // Not for `run` to look at the lanes that go on, or at this one again.
+                return;
+            }
+            self.flat.lock().begins(id.lane);
+            self.inside.store(self.inside.load(Relaxed) | task.lane().bit(), Relaxed);
             let outcome = self.model.execute(&task, id, op, &mut buf).await;
+            self.inside.store(self.inside.load(Relaxed) & !task.lane().bit(), Relaxed);
             if let Err(divergence) = self.complete(&task, id, op, outcome, &buf) {
                 self.diverge(divergence);
             }
@@ -194,6 +248,19 @@ impl<'a> Shared<'a> {
         if self.running.fetch_sub(1, Relaxed) == 1 {
             self.users_done.raise();
         }
+    }
+
+    /// Stops the machine, wherever the other lanes are. What is left of the file is judged when it comes up again.
+    /// False if this file cannot crash.
+    fn crash(&self, task: &Task, id: OpId) -> bool {
+        let Some(wreck) = self.model.crash(&mut |n| task.choose(Y::CRASH, n)) else { return false };
+        self.executed.fetch_add(1, Relaxed);
+        if let Some(log) = self.log {
+            log.lock().push(Answer { id, step: task.steps(), outcome: Outcome::Done });
+        }
+        *self.wreck.lock() = Some((id, wreck));
+        task.halt();
+        true
     }
 
     /// Judges a completed operation.

@@ -53,7 +53,7 @@ pub struct Answer {
 /// The divergence an end of a run amounts to. `op_of` gives the operation a user lane is in.
 pub(crate) fn divergence_of(end: End, op_of: impl Fn(LaneId) -> Option<OpId>) -> Option<Divergence> {
     let (class, lane, detail) = match end {
-        End::Done => return None,
+        End::Done | End::Halted => return None,
         End::Deadlock(sleepers) => {
             let (class, detail) = nobody_goes_on(&sleepers, &op_of);
             (class, sleepers.first().map(|(lane, _)| *lane), detail)

@@ -13,7 +13,8 @@ pub(crate) type Broken = Arc<Mutex<Option<(Place, Divergence)>>>;
 /// A policy that decides as `inner` does, and has the model checked at every place.
 pub(crate) struct Watch {
     pub(crate) inner: Box<dyn Policy>,
-    pub(crate) model: Arc<Model>,
+    /// The model that is running: a crash replaces it.
+    pub(crate) model: Arc<Mutex<Arc<Model>>>,
     pub(crate) broken: Broken,
 }
 
@@ -38,7 +39,7 @@ impl Policy for Watch {
         self.inner.arrived(place);
         let mut broken = self.broken.lock();
         if broken.is_none()
-            && let Err(divergence) = self.model.check(false)
+            && let Err(divergence) = self.model.lock().check(false)
         {
             *broken = Some((place, divergence));
         }

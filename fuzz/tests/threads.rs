@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
-use targets::model::Model;
+use targets::model::{Medium, Model};
 
 /// Ends background lanes, which never end by themselves.
 #[derive(Default)]
@@ -54,7 +54,7 @@ impl<F: Future<Output = ()>> Future for Background<'_, F> {
 
 /// Runs every lane on its own thread, the background lanes beside them; how many operations there were.
 fn run(program: &Program) -> usize {
-    let model = Model::new(&program.geometry, FaultSet::NONE);
+    let model = Model::new(&program.geometry, Medium::Lasting, FaultSet::NONE);
     let flat = Mutex::new(FlatFile::new(&program.geometry, program.lanes.len(), model.page_size()));
     let (stop, ops) = (Stop::default(), AtomicUsize::new(0));
     thread::scope(|scope| {

@@ -30,7 +30,7 @@ pub enum Fill {
 pub enum Scope {
     /// All bytes and the size: fsync(2), fdatasync(2).
     File,
-    /// These bytes, and as much of the size as reaching them takes: msync(2), a write with O_DSYNC.
+    /// These bytes, and as much of the size as reaching them takes: msync(2).
     Bytes(Range<u64>),
 }
 
@@ -127,6 +127,11 @@ impl Durable {
     pub fn synced(&mut self, lane: u8, scope: Scope) {
         let upto = self.began.get(lane as usize).copied().unwrap_or(self.events.len());
         self.events.push(Event::Synced(scope, upto));
+    }
+
+    /// What is complete by now of `range` is durable, and the size that reaches it: a write with O_DSYNC returns.
+    pub fn persisted(&mut self, range: Range<u64>) {
+        self.events.push(Event::Synced(Scope::Bytes(range), self.events.len()));
     }
 
     /// An operation that was under way when the machine stopped would have left `fill` in `range`.

@@ -207,6 +207,7 @@ impl FlatFile {
                 self.grow(end);
                 self.fragile.remove(op.off..end);
                 self.fill(id, op.off..end);
+                self.note_dsync(kind, op.off..end);
             }
         }
     }

@@ -244,6 +244,8 @@ impl DirectoryTarget {
             | OpKind::Writeback
             | OpKind::EndIo
             | OpKind::Evict => self.neutral(op),
+            // Stopping a machine, or a file system, takes more than a directory and a user.
+            OpKind::Crash => Ok(Outcome::Unsupported(Errno::EOPNOTSUPP)),
         }
     }
 }

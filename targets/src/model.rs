@@ -6,6 +6,7 @@ use iomap::seek::Whence;
 use lanes::{LaneId, Task};
 use oracle::{Class, Divergence, Errno, Geometry, Op, OpId, OpKind, Outcome, fill};
 use pagecache::{Broken, Cursor, Error, Sizes};
+pub use simfs::Wreck;
 use simfs::{Config, File};
 use std::sync::Arc;
 
@@ -16,12 +17,21 @@ pub struct Model {
     flavour: oracle::Flavour,
     /// The open file descriptions of the user lanes and of the checker, by lane.
     open: [Cursor; LaneId::CHECKER.0 as usize + 1],
-    page: u64,
+    config: Config,
+}
+
+/// Whether what is written to the device stays there whatever happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Medium {
+    /// It does. There is no crash.
+    Lasting,
+    /// It has a volatile cache, and metadata is logged: a crash loses what was not flushed.
+    Volatile,
 }
 
 impl Model {
     /// A new file of size [`Geometry::floor`] with nothing in it.
-    pub fn new(geometry: &Geometry, faults: FaultSet) -> Arc<Model> {
+    pub fn new(geometry: &Geometry, medium: Medium, faults: FaultSet) -> Arc<Model> {
         let flavour = match geometry.flavour {
             oracle::Flavour::Xfs => simfs::Flavour::Xfs,
             oracle::Flavour::Xfs58 => simfs::Flavour::Xfs58,
@@ -29,26 +39,45 @@ impl Model {
             oracle::Flavour::Gfs2 => simfs::Flavour::Gfs2,
             oracle::Flavour::Gfs2Journaled => simfs::Flavour::Gfs2Journaled,
         };
-        let page = u64::from(geometry.page);
+        let sector = u64::from(geometry.sector().min(geometry.block));
         let config = Config {
-            sizes: Sizes::new(page, u64::from(geometry.block), geometry.max_order),
+            sizes: Sizes::new(u64::from(geometry.page), u64::from(geometry.block), geometry.max_order),
             flavour,
             memory_pages: u64::from(geometry.memory_pages),
             readahead_pages: u64::from(geometry.readahead_pages),
             stable_pages: geometry.stable_pages,
             limit: geometry.file_limit,
             garbage: fill::fill_garbage,
+            volatile: (medium == Medium::Volatile).then_some(sector),
             faults,
         };
-        let file = File::new(&config);
-        file.start_with_hole(geometry.floor);
+        Model::of(File::new(&config, geometry.floor), geometry.flavour, config)
+    }
+
+    fn of(file: File, flavour: oracle::Flavour, config: Config) -> Arc<Model> {
         let open = std::array::from_fn(|_| file.open());
-        Arc::new(Model { file, flavour: geometry.flavour, open, page })
+        Arc::new(Model { file, flavour, open, config })
+    }
+
+    /// What is left if the machine stops now; `choose` says how much of what may be lost is kept, one of `0..n`.
+    /// None if it cannot: the medium is lasting, or the flavour has no answer to a crash.
+    pub fn crash(&self, choose: &mut dyn FnMut(u32) -> u32) -> Option<Wreck> {
+        self.file.crash(choose)
+    }
+
+    /// The file that comes up after a crash, in the same configuration.
+    pub fn recover(&self, wreck: Wreck) -> Arc<Model> {
+        Model::of(File::recover(&self.config, wreck), self.flavour, self.config)
+    }
+
+    /// The bytes of the file as they are on the device.
+    pub fn content_on_device(&self) -> Vec<u8> {
+        self.file.content_on_device()
     }
 
     /// The page size of its mappings.
     pub fn page_size(&self) -> u64 {
-        self.page
+        self.config.sizes.page
     }
 
     /// The size of the file now.
@@ -108,6 +137,8 @@ impl Model {
             OpKind::SeekData => file.seek(task, op.off, Whence::Data).await.map(Outcome::Position),
             OpKind::SeekHole => file.seek(task, op.off, Whence::Hole).await.map(Outcome::Position),
             OpKind::Stat => Ok(Outcome::Position(file.size())),
+            // Whoever runs the lanes stops the machine, with `Model::crash`. No lane can.
+            OpKind::Crash => Ok(Outcome::Unsupported(Errno::EOPNOTSUPP)),
             OpKind::SyncRange => file.sync_range(task, open, range).await.map(done),
             OpKind::DontNeed | OpKind::Reopen | OpKind::Writeback | OpKind::EndIo | OpKind::Evict => {
                 self.tend(task, op).await;

@@ -73,6 +73,15 @@ impl FlatFile {
         }
     }
 
+    /// A write that has just changed `range` is one that is persistent when it returns, or not.
+    pub(super) fn note_dsync(&mut self, kind: OpKind, range: Range<u64>) {
+        if let Some(durable) = &mut self.durable
+            && matches!(kind, OpKind::WriteDsync | OpKind::DirectWriteDsync)
+        {
+            durable.persisted(range);
+        }
+    }
+
     pub(super) fn note_change(&mut self, range: &Range<u64>, fill: Fill) {
         if let Some(durable) = &mut self.durable {
             durable.changed(range.clone(), fill);

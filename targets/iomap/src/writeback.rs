@@ -21,6 +21,13 @@ pub struct WriteIo {
     data: Box<[u8]>,
 }
 
+impl WriteIo {
+    /// What is written.
+    pub fn data(&self) -> &[u8] {
+        &self.data
+    }
+}
+
 /// So many folios are tagged in one hold of the index lock.
 const TAG_BATCH: usize = 4;
 

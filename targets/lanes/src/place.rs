@@ -218,6 +218,8 @@ places! {
     J0 "before a transaction begins";
     J1 "flush of the log: waiting for the transactions that are open";
     J2 "flush of the log: written, a folio in it not yet dirty";
+    CRASH "the machine stops: what of the log and of the device's cache is kept";
+    BOOT "the machine has come up again, no lane has begun";
 }
 
 impl Y {

@@ -76,6 +76,8 @@ impl fmt::Display for Waiting {
 pub enum End {
     /// The last lane that is not a background lane has finished.
     Done,
+    /// A lane has [halted](crate::Task::halt) the machine.
+    Halted,
     /// No lane can run, and these wait for each other or for a wake-up nobody will send: all lanes that are not
     /// background lanes, and background lanes that wait for something else than work.
     Deadlock(Vec<(LaneId, Option<Waiting>)>),
@@ -106,7 +108,7 @@ pub struct Report {
 
 const BACKGROUND: u64 = LaneId::FLUSHER.bit() | LaneId::END_IO.bit() | LaneId::RECLAIM.bit();
 
-/// Runs the lanes until the last one that is not a background lane has finished.
+/// Runs the lanes until the last one that is not a background lane has finished, or a lane halts the machine.
 ///
 /// A panic in a lane ends the run and is reported, also if it comes from what is dropped when a lane ends; all
 /// lanes are dropped on every path.
@@ -117,6 +119,7 @@ pub fn run(sim: &Arc<Sim>, lanes: Vec<(LaneId, Lane<'_>)>) -> Report {
         assert!(slots[id.0 as usize].replace(lane).is_none(), "lane {id} given twice");
         live |= id.bit();
     }
+    sim.restart();
     sim.ready.store(live, Relaxed);
     let wakers: [Option<Waker>; LaneId::COUNT] = std::array::from_fn(|n| {
         let lane = LaneId(n as u8);
@@ -127,6 +130,9 @@ pub fn run(sim: &Arc<Sim>, lanes: Vec<(LaneId, Lane<'_>)>) -> Report {
     let mut current = LaneId(0);
     let mut end = loop {
         sim.live.store(live, Relaxed);
+        if sim.halted.load(Relaxed) {
+            break End::Halted;
+        }
         if live & !BACKGROUND == 0 {
             break End::Done;
         }
@@ -170,7 +176,7 @@ pub fn run(sim: &Arc<Sim>, lanes: Vec<(LaneId, Lane<'_>)>) -> Report {
     for lane in (0..LaneId::COUNT as u8).map(LaneId) {
         let message = drop_lane(&mut slots[lane.0 as usize]);
         // Of what went wrong the first thing is reported: the rest may well follow from it.
-        if let (Some(message), End::Done) = (message, &end) {
+        if let (Some(message), End::Done | End::Halted) = (message, &end) {
             end = End::Panic { lane, message };
         }
     }

@@ -6,7 +6,7 @@ pub use crate::task::{At, Task, block_on};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64};
 use std::task::Wake;
 
 /// What a policy sees when it is asked who goes on.
@@ -57,10 +57,14 @@ pub(crate) const NOBODY: u32 = u32::MAX;
 struct LaneState {
     op: AtomicU32,
     y: AtomicU32,
+    /// Passes begun so far, of a background lane.
+    passes: AtomicU32,
     waiting: Mutex<Option<Waiting>>,
 }
 
-/// The state of one run, shared by its lanes. A second run needs a second `Sim`.
+/// The state of one run, shared by its lanes. A second run needs a second `Sim`, unless the first was
+/// [halted](Task::halt): then it goes on where that stopped, with the numbers of operations and passes, the trace
+/// and the policy it had.
 ///
 /// Everything that happens to it happens on the thread inside [`run`]. The atomics are there because lanes are
 /// `Send` and this crate has no `unsafe`; they are read and written one after the other, never contended, so
@@ -84,6 +88,8 @@ pub struct Sim {
     recent: [AtomicU32; RECENT],
     /// A decision taken inside a lane, for the executor to carry out.
     pub(crate) next: AtomicU32,
+    /// The machine has stopped.
+    pub(crate) halted: AtomicBool,
     policy: Mutex<Box<dyn Policy>>,
 }
 
@@ -104,12 +110,14 @@ impl Sim {
             lanes: std::array::from_fn(|_| LaneState {
                 op: AtomicU32::new(0),
                 y: AtomicU32::new(Y::START as u32),
+                passes: AtomicU32::new(0),
                 waiting: Mutex::new(None),
             }),
             arrivals: (0..counted).map(|_| std::array::from_fn(|y| AtomicU16::new(u16::from(y == START)))).collect(),
             tells_arrivals: counted > 0 && policy.wants_arrivals(),
             recent: [const { AtomicU32::new(NOBODY) }; RECENT],
             next: AtomicU32::new(NOBODY),
+            halted: AtomicBool::new(false),
             policy: Mutex::new(policy),
         })
     }
@@ -188,6 +196,22 @@ impl Sim {
         if !LaneId::BACKGROUND.contains(&lane) {
             self.deadline.store(self.steps.load(Relaxed).saturating_add(self.patience), Relaxed);
         }
+    }
+
+    /// A background lane begins a pass. Passes are counted on across a halt, so that no two have one name.
+    pub(crate) fn begin_pass(&self, lane: LaneId) {
+        let passes = &self.lanes[lane.0 as usize].passes;
+        let number = passes.load(Relaxed);
+        passes.store(number + 1, Relaxed);
+        self.begin_op(lane, number);
+    }
+
+    /// Forgets what the lanes of a halted run were doing; whatever wakes them is gone with them.
+    pub(crate) fn restart(&self) {
+        self.halted.store(false, Relaxed);
+        self.next.store(NOBODY, Relaxed);
+        self.budget.store(0, Relaxed);
+        (0..LaneId::COUNT as u8).for_each(|lane| self.set_waiting(LaneId(lane), None));
     }
 
     /// Whether the lane may go on past `y`. If not, the executor already knows who does.

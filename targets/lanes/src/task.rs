@@ -51,6 +51,28 @@ impl Task {
         }
     }
 
+    /// A background lane begins its next pass over the work it found. Passes are numbered from 0.
+    pub fn begin_pass(&self) {
+        if let Some(sim) = &self.sim {
+            sim.begin_pass(self.lane);
+        }
+    }
+
+    /// The machine stops: [`run`](crate::run()) ends as soon as the lane returns or waits, and drops all lanes
+    /// wherever they are. A lane of its own thread just goes on.
+    pub fn halt(&self) {
+        if let Some(sim) = &self.sim {
+            sim.halted.store(true, Relaxed);
+        }
+    }
+
+    /// The machine has come up again, and this lane stands there.
+    pub fn boot(&self) {
+        if let Some(sim) = &self.sim {
+            sim.arrive(self.lane, Y::BOOT);
+        }
+    }
+
     /// A user lane's operation is complete, with an answer whose digest goes into the trace.
     pub fn end_op(&self, digest: u64) {
         if let Some(sim) = &self.sim {

@@ -12,9 +12,9 @@ use std::sync::Arc;
 impl File {
     /// Writes dirty folios.
     pub async fn flusher(&self, task: &Task) {
-        for pass in 0.. {
+        loop {
             self.mapping.memory.dirtied.wait(task).await;
-            task.begin_op(pass);
+            task.begin_pass();
             let dirty = self.dirty_folios();
             match task.choose(Y::G4, dirty.len() as u32 + 1) {
                 0 => write_range(self, task, 0..u64::MAX, Mode::Background).await,
@@ -39,9 +39,9 @@ impl File {
 
     /// Completes what is submitted, in any order.
     pub async fn end_io(&self, task: &Task) {
-        for pass in 0.. {
+        loop {
             self.submitted.wait(task).await;
-            task.begin_op(pass);
+            task.begin_pass();
             loop {
                 let queued = self.queue.lock().len() as u32;
                 if queued == 0 {
@@ -60,9 +60,9 @@ impl File {
 
     /// Evicts clean folios.
     pub async fn reclaimer(&self, task: &Task) {
-        for pass in 0.. {
+        loop {
             self.mapping.memory.evictable.wait(task).await;
-            task.begin_op(pass);
+            task.begin_pass();
             let mut candidates = self.mapping.candidates(0..u64::MAX);
             match task.choose(Y::C0, candidates.len() as u32 + 1) {
                 0 => {

@@ -4,6 +4,7 @@
 //! sequence counter within the same hold of the lock, which is what makes a sampled cookie worth comparing.
 
 use crate::device::Device;
+use crate::log::{Change, Inode, Log};
 use iomap::{Iomap, Kind};
 use std::ops::Range;
 
@@ -39,6 +40,11 @@ impl Block {
         }
     }
 
+    /// The block as metadata on the device has it, which knows no reservations.
+    fn on_device(self) -> Block {
+        if self == Block::Delalloc { Block::Hole } else { self }
+    }
+
     /// Whether `next` can follow `self` in one extent.
     fn continues(self, next: Block) -> bool {
         match (self, next) {
@@ -54,11 +60,66 @@ pub struct Extents {
     blocks: Vec<Block>,
     /// Moved by every change of the map.
     pub sequence: u64,
-    /// The size on the device.
-    pub disk_size: u64,
+    disk_size: u64,
+    /// Where changes are logged; none if they are durable at once.
+    log: Option<Log>,
 }
 
 impl Extents {
+    /// The map of a file that is on a device which may crash.
+    pub(crate) fn logged(inode: Inode, device: &Device) -> Extents {
+        let log = Log::new(inode.clone(), device.clock());
+        Extents { blocks: inode.blocks, sequence: 0, disk_size: inode.size, log: Some(log) }
+    }
+
+    /// The map of a file of this size, all of it a hole. Changes are durable at once.
+    pub(crate) fn of_hole(size: u64) -> Extents {
+        Extents { disk_size: size, ..Extents::default() }
+    }
+
+    /// The size on the device.
+    pub fn disk_size(&self) -> u64 {
+        self.disk_size
+    }
+
+    /// Sets the size on the device.
+    pub fn set_disk_size(&mut self, size: u64) {
+        if size != self.disk_size {
+            self.disk_size = size;
+            self.commit(Change::Size(size));
+        }
+    }
+
+    fn commit(&mut self, change: Change) {
+        if let Some(log) = &mut self.log {
+            log.commit(change);
+        }
+    }
+
+    /// The number of the next transaction.
+    pub(crate) fn log_end(&self) -> u64 {
+        self.log.as_ref().map_or(0, Log::end)
+    }
+
+    /// Makes the transactions before number `upto` durable, the device's cache flushed before.
+    pub(crate) fn force_log(&mut self, upto: u64, device: &Device) {
+        if let Some(log) = &mut self.log {
+            device.flush();
+            device.release(log.force(upto));
+        }
+    }
+
+    /// How many transactions are not durable.
+    pub(crate) fn pending(&self) -> u32 {
+        self.log.as_ref().map_or(0, Log::pending)
+    }
+
+    /// What a crash leaves that keeps the first `kept` of the transactions that are not durable, and the device's
+    /// clock before which all writes are on the device; none if nothing is ever lost.
+    pub(crate) fn crash(&self, kept: u32) -> Option<(Inode, u64)> {
+        self.log.as_ref().map(|log| log.crash(kept))
+    }
+
     /// Block `index` of the file.
     pub fn get(&self, index: u64) -> Block {
         self.blocks.get(index as usize).copied().unwrap_or_default()
@@ -66,8 +127,12 @@ impl Extents {
 
     /// Changes a block.
     pub fn set(&mut self, index: u64, block: Block) {
-        if self.get(index) == block {
+        let before = self.get(index);
+        if before == block {
             return;
+        }
+        if before.on_device() != block.on_device() {
+            self.commit(Change::Block(index, block.on_device()));
         }
         if self.blocks.len() <= index as usize {
             self.blocks.resize(index as usize + 1, Block::Hole);
@@ -106,7 +171,7 @@ impl Extents {
     pub fn remove(&mut self, blocks: Range<u64>, device: &Device) {
         for index in blocks.start..blocks.end.min(self.len()) {
             if let Some(at) = self.get(index).device_block() {
-                device.free(at);
+                device.free(at, self.log_end());
             }
             self.set(index, Block::Hole);
         }

@@ -1,16 +1,17 @@
 //! The file, and what `iomap` asks of it.
 
-use crate::device::{Device, Garbage};
+use crate::device::{Blocks, Device, Garbage};
 use crate::extents::{Block, Extents};
 use crate::flavour::Flavour;
 use crate::journal::Journal;
+use crate::log::Inode;
 use faults::{Fault, FaultSet};
 use iomap::{FileSystem, Iomap, Kind, Purpose, ReadIo, WriteIo};
 use lanes::{Event, Held, InFlight, RwSem, Task, Y};
 use pagecache::truncate::Removal;
 use pagecache::{Error, FileOps, FolioRef, Locked, Mapping, Memory, Result, Sizes};
 use parking_lot::Mutex;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -31,6 +32,9 @@ pub struct Config {
     pub limit: u64,
     /// What the device holds before anything is written.
     pub garbage: Garbage,
+    /// The device has a volatile cache, and this many bytes of it are lost or kept as a whole, at most a block; none
+    /// if what is written and logged is there for good.
+    pub volatile: Option<u64>,
     /// The historical bugs that are armed.
     pub faults: FaultSet,
 }
@@ -62,33 +66,47 @@ pub struct File {
     pub(crate) journal: Journal,
     /// Raised when something is submitted: work for the end-io worker.
     pub(crate) submitted: Event,
+    /// The file has come up after a crash: beyond its end the last block may hold anything.
+    pub(crate) recovered: bool,
 }
 
 impl File {
-    /// An empty file.
-    pub fn new(config: &Config) -> File {
+    /// A file of this size, all of it a hole.
+    pub fn new(config: &Config, size: u64) -> File {
+        File::on_device(config, Inode { blocks: Vec::new(), size }, Vec::new(), false)
+    }
+
+    /// The file that is on a device: metadata and blocks.
+    pub(crate) fn on_device(config: &Config, inode: Inode, blocks: Blocks, recovered: bool) -> File {
+        let Config { sizes, garbage, .. } = *config;
         let memory = Arc::new(Memory::new(config.memory_pages));
+        let mapping = Mapping::new(sizes, memory, config.faults)
+            .with_readahead(config.readahead_pages)
+            .with_stable_pages(config.stable_pages);
+        mapping.set_i_size(inode.size);
+        let (device, extents) = match config.volatile {
+            Some(unit) => {
+                let used: BTreeSet<u32> = inode.blocks.iter().filter_map(|block| block.device_block()).collect();
+                let device = Device::volatile(sizes.block, unit, garbage, blocks, |block| used.contains(&block));
+                let extents = Extents::logged(inode, &device);
+                (device, extents)
+            }
+            None => (Device::new(sizes.block, garbage), Extents::of_hole(inode.size)),
+        };
         File {
-            mapping: Mapping::new(config.sizes, memory, config.faults)
-                .with_readahead(config.readahead_pages)
-                .with_stable_pages(config.stable_pages),
+            mapping,
             flavour: config.flavour,
             limit: config.limit,
             i_rwsem: RwSem::new("i_rwsem"),
             glock: RwSem::new("glock"),
             dio: InFlight::default(),
-            extents: Mutex::default(),
-            device: Device::new(config.sizes.block, config.garbage),
+            extents: Mutex::new(extents),
+            device,
             queue: Mutex::default(),
             submitted: Event::default(),
             journal: Journal::default(),
+            recovered,
         }
-    }
-
-    /// Gives the new file a size, all of it a hole.
-    pub fn start_with_hole(&self, size: u64) {
-        self.mapping.set_i_size(size);
-        self.extents.lock().disk_size = size;
     }
 
     pub(crate) fn armed(&self, fault: Fault) -> bool {
@@ -365,8 +383,8 @@ impl FileSystem for File {
 
     fn raise_disk_size(&self, end: u64) {
         let mut extents = self.extents.lock();
-        extents.disk_size =
-            if self.armed(Fault::DiskSizeFromIo) { end } else { extents.disk_size.max(end.min(self.mapping.i_size())) };
+        let raised = extents.disk_size().max(end.min(self.mapping.i_size()));
+        extents.set_disk_size(if self.armed(Fault::DiskSizeFromIo) { end } else { raised });
     }
 }
 

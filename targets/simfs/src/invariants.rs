@@ -59,10 +59,10 @@ impl File {
         self.journal.check_at_rest()?;
         let extents = self.extents.lock();
         let size = self.size();
-        if extents.disk_size != size {
+        if extents.disk_size() != size {
             return Err(Broken::invariant(format!(
                 "the size on the device is {}, the file's is {size}, and everything was written",
-                extents.disk_size
+                extents.disk_size()
             )));
         }
         let mut seen = BTreeSet::new();
@@ -87,11 +87,12 @@ impl File {
         self.check_tail(size, &extents)
     }
 
-    /// On the device, the rest of the block that holds the end of file is zero: a later extension shows it.
+    /// On the device, the rest of the block that holds the end of file is zero: a later extension shows it. After a
+    /// crash only where nothing else sees to that.
     fn check_tail(&self, size: u64, extents: &crate::extents::Extents) -> Result<(), Broken> {
         let block = self.mapping.sizes.block;
         let Block::Written(at) = extents.get(size / block) else { return Ok(()) };
-        if size.is_multiple_of(block) {
+        if size.is_multiple_of(block) || self.recovered && self.flavour.zeroes_on_extension() {
             return Ok(());
         }
         let mut tail = vec![0; (block - size % block) as usize];

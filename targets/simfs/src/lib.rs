@@ -3,6 +3,9 @@
 //! | file | what it has |
 //! |---|---|
 //! | [`device`] | the device: blocks that hold garbage until they are written, and are reused soon |
+//! | [`cache`] | its volatile write cache |
+//! | [`log`] | the log of metadata: what is committed, what is durable |
+//! | [`crash`] | what a crash leaves, and the file that comes up after it |
 //! | [`extents`] | a file's block map, its sequence counter, its size on the device |
 //! | [`flavour`](mod@flavour) | whose policies it follows |
 //! | [`file`](mod@file) | the file: locks, and what `iomap` asks of it |
@@ -12,16 +15,20 @@
 //! | [`invariants`] | what must hold between cache, extents and sizes |
 //!
 //! Locks, outer to inner: i_rwsem, cluster lock, invalidate_lock, transaction, folio lock, extent lock. The extent lock is
-//! short here: what changes extents is no transaction that could sleep.
+//! short here: what changes extents is no transaction that could sleep. It protects the log, too.
 
 pub mod background;
+mod cache;
+pub mod crash;
 pub mod device;
 pub mod extents;
 pub mod file;
 pub mod flavour;
 pub mod invariants;
 pub mod journal;
+mod log;
 pub mod ops;
 
+pub use crash::Wreck;
 pub use file::{Config, File};
 pub use flavour::Flavour;

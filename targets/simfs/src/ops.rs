@@ -220,14 +220,14 @@ impl File {
             }
             self.mapping.truncate_to(task, size).await;
         }
-        let disk_size = self.extents.lock().disk_size;
+        let disk_size = self.extents.lock().disk_size();
         if did_zero || (size > disk_size && old != disk_size) {
             task.at(Y::T6).await;
             write_and_wait(self, task, disk_size..size).await;
         }
         task.at(Y::T7).await;
         let mut extents = self.extents.lock();
-        extents.disk_size = size;
+        extents.set_disk_size(size);
         if size <= old {
             let end = extents.len();
             extents.remove(size.div_ceil(self.mapping.sizes.block)..end, &self.device);
@@ -273,7 +273,9 @@ impl File {
     pub async fn punch(&self, task: &Task, range: Range<u64>) -> Result<()> {
         let _locks = self.exclude_all(task).await;
         self.free_space(task, range.clone()).await?;
-        self.mapping.expect_zeros(range);
+        // Beyond the end of file, what a crash has left there stays until the file grows over it.
+        let end = if self.recovered { range.end.min(self.size()).max(range.start) } else { range.end };
+        self.mapping.expect_zeros(range.start..end);
         Ok(())
     }
 
@@ -325,19 +327,29 @@ impl File {
         let size = self.size();
         if range.start <= size && range.end >= size {
             let mut extents = self.extents.lock();
-            extents.disk_size = extents.disk_size.max(size);
+            let raised = extents.disk_size().max(size);
+            extents.set_disk_size(raised);
         }
     }
 
-    /// Writes a range, waits, and says what was lost since this description was last told.
+    /// Writes a range, waits, makes it durable, and says what was lost since this description was last told.
     ///
     /// # Errors
     /// [`Error::Io`] if data was lost; the metadata is left alone then.
     pub async fn fsync(&self, task: &Task, open: &Cursor, range: Range<u64>) -> Result<()> {
         self.sync_range(task, open, range).await?;
         task.at(Y::Y6).await;
+        self.force_log();
         task.at(Y::Y7).await;
+        self.device.flush();
         Ok(())
+    }
+
+    /// Makes durable what is logged so far.
+    fn force_log(&self) {
+        let mut extents = self.extents.lock();
+        let upto = extents.log_end();
+        extents.force_log(upto, &self.device);
     }
 
     /// Writes the dirty folios of a range and waits; metadata is left alone.

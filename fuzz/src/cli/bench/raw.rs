@@ -70,6 +70,7 @@ impl Raw {
             | OpKind::EndIo
             | OpKind::DontNeed
             | OpKind::Evict => self.sync(op),
+            OpKind::Crash => Ok(()),
         }
     }
 

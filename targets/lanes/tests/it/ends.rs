@@ -226,3 +226,47 @@ fn a_panic_while_lanes_are_dropped_is_reported() {
     let End::Panic { lane, message } = run(&sim, lanes).end else { panic!("the panic is lost") };
     assert_eq!((lane, message.as_str()), (LaneId::RECLAIM, "dropped reclaim"));
 }
+
+/// A machine that halts drops its lanes; the next run of the same [`Sim`] goes on with its numbers.
+#[test]
+fn a_halted_machine_comes_up_again() {
+    let sim = Sim::new(policy_of(&Schedule::default()), PATIENCE);
+    let (first, waiting, flusher) = (sim.task(A), sim.task(B), sim.task(LaneId::FLUSHER));
+    let (never, work) = (Event::default(), Event::default());
+    let lanes: Vec<(LaneId, Lane<'_>)> = vec![
+        (
+            A,
+            Box::pin(async {
+                first.begin_op(3);
+                work.raise();
+                first.at(Y::CRASH).await;
+                first.halt();
+            }),
+        ),
+        (B, Box::pin(never.wait(&waiting))),
+        (
+            LaneId::FLUSHER,
+            Box::pin(async {
+                flusher.begin_pass();
+                work.wait(&flusher).await;
+            }),
+        ),
+    ];
+    let report = run(&sim, lanes);
+    assert!(matches!(report.end, End::Halted), "{:?}", report.end);
+    sim.task(A).boot();
+    let (again, flusher) = (sim.task(A), sim.task(LaneId::FLUSHER));
+    let places = Mutex::new(Vec::new());
+    let lanes: Vec<(LaneId, Lane<'_>)> = vec![(
+        A,
+        Box::pin(async {
+            flusher.begin_pass();
+            again.at(Y::NEXT).await;
+            places.lock().extend(sim.current());
+        }),
+    )];
+    let second = run(&sim, lanes);
+    assert!(matches!(second.end, End::Done), "nothing is left of what the lanes waited for: {:?}", second.end);
+    assert!(second.steps > report.steps && second.trace != report.trace);
+    assert_eq!(places.into_inner()[0].op, 3);
+}
