@@ -49,6 +49,8 @@ struct Growth {
     to: u64,
     /// The bytes of the write that led to it; none if the size was set without data.
     write: Option<Range<u64>>,
+    /// The file was longer already: the size may have been one on the device, and no sync makes it the file's.
+    passing: bool,
 }
 
 /// When a version came to be: the number of its event and one, 0 for the last durable point.
@@ -120,7 +122,14 @@ impl Durable {
     /// An operation has completed that may have put the size `to` on the device, coming from `from`. `write` has
     /// the bytes of a write that appended them. To be said before what it [changed](Durable::changed).
     pub fn resized(&mut self, from: u64, to: u64, write: Option<Range<u64>>) {
-        self.events.push(Event::Size(Growth { from, to, write }));
+        self.events.push(Event::Size(Growth { from, to, write, passing: false }));
+    }
+
+    /// A write of `range` has gone to the device, and the file is longer than that: until the rest is there, too, the
+    /// size on the device may be where the write ended. To be said before what it changed.
+    pub fn reached(&mut self, range: Range<u64>) {
+        let to = range.end;
+        self.events.push(Event::Size(Growth { from: to, to, write: Some(range), passing: true }));
     }
 
     /// A sync by `lane` has succeeded.
@@ -236,18 +245,20 @@ impl Durable {
     /// The sizes the file may have.
     fn sizes(&self, segments: &[Segment]) -> Vec<(Time, Growth)> {
         let size = self.base.len() as u64;
-        let mut sizes = vec![(0, Growth { from: size, to: size, write: None })];
+        let mut sizes = vec![(0, Growth { from: size, to: size, write: None, passing: false })];
         for (number, event) in self.events.iter().enumerate() {
             match event {
                 Event::Bytes(..) => {}
                 Event::Size(growth) => sizes.push((number + 1, growth.clone())),
                 Event::Synced(scope, upto) => {
-                    let newest = newest(&sizes, *upto);
+                    let current = sizes.iter().filter(|(time, growth)| *time <= *upto && !growth.passing);
+                    let newest = current.map(|(time, _)| *time).max().unwrap_or(0);
                     let least = match scope {
                         Scope::File => u64::MAX,
                         Scope::Bytes(range) => self.end_of_data(range, *upto, segments),
                     };
-                    sizes.retain(|(time, growth)| *time >= newest || growth.to >= least);
+                    let stays = |time: Time, growth: &Growth| time > *upto || time == newest || growth.to >= least;
+                    sizes.retain(|(time, growth)| stays(*time, growth));
                     // Of the sizes on the way those are left that are large enough.
                     for (_, growth) in sizes.iter_mut().filter(|(time, _)| *time <= newest) {
                         growth.from = growth.from.max(least.saturating_sub(1));
@@ -290,13 +301,8 @@ impl Durable {
     }
 }
 
-/// The newest of these that was there before event `upto`.
-fn newest<T>(versions: &[(Time, T)], upto: usize) -> Time {
-    versions.iter().map(|(time, _)| *time).filter(|time| *time <= upto).max().unwrap_or(0)
-}
-
 /// Drops what is older than the newest that was there before event `upto`: that one is durable.
-fn forget<T>(versions: &mut Vec<(Time, T)>, upto: usize) {
-    let durable = newest(versions, upto);
+fn forget(versions: &mut Vec<(Time, Option<Fill>)>, upto: usize) {
+    let durable = versions.iter().map(|(time, _)| *time).filter(|time| *time <= upto).max().unwrap_or(0);
     versions.retain(|(time, _)| *time >= durable);
 }

@@ -76,6 +76,19 @@ fn the_size_is_one_the_file_had_or_a_blocks_end_on_the_way() {
 }
 
 #[test]
+fn a_direct_write_below_the_end_may_be_as_far_as_the_size_got() {
+    let mut bench = bench();
+    bench.write(3 * BLOCK, BLOCK);
+    bench.fine(Op::range(OpKind::DirectWrite, 0, 512), Outcome::Bytes(512));
+    assert_eq!(wrong(&bench, &written(1, 0, 512)), None);
+    assert_eq!(wrong(&bench, &[0; 512]), Some(Class::Disk), "it is on the device before its size is");
+    sync(&mut bench);
+    assert_eq!(wrong(&bench, &written(1, 0, 512)), Some(Class::Size));
+    let all = [written(1, 0, 512), vec![0; 2560], written(0, 3 * BLOCK, BLOCK)].concat();
+    assert_eq!(wrong(&bench, &all), None);
+}
+
+#[test]
 fn a_size_that_a_write_led_to_comes_with_the_bytes_before_it() {
     let mut bench = bench();
     bench.write(0, 100);

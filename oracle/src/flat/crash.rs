@@ -101,6 +101,7 @@ impl FlatFile {
             OpKind::Truncate => durable.resized(size.min(op.off), op.off, None),
             OpKind::Fallocate | OpKind::ZeroRange => durable.resized(size, size.max(end), None),
             kind if kind.info().extends && end > size => durable.resized(size, end, Some(op.off..end)),
+            kind if kind.info().extends && kind.info().direct => durable.reached(op.off..end),
             _ => {}
         }
     }

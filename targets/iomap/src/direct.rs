@@ -85,8 +85,9 @@ pub async fn write<F: FileSystem>(fs: &F, task: &Task, start: u64, bytes: &[u8])
     let old_size = mapping.i_size();
     if range.end > old_size {
         mapping.set_i_size(range.end);
-        fs.raise_disk_size(range.end);
     }
+    // Also below the end of file: the data that raised that may not be on the device yet, and this is.
+    fs.raise_disk_size(range.end);
     if range.start > old_size {
         mapping.extended(task, old_size..range.start).await;
     }
