@@ -21,6 +21,7 @@ mod swarm;
 
 pub use header::{HEADER_LEN, Profile, constrain};
 pub use schedule::Strategy;
+pub use swarm::constrain_draw;
 
 use crate::program::{Exclusive, Program, check_geometry};
 use arbitrary::{Arbitrary, Unstructured};

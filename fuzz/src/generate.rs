@@ -1,6 +1,6 @@
 //! Fresh random programs: bytes for the one decoder, laid out so that random ones are worth running.
 
-use crate::bytes::{HEADER_LEN, Profile, Strategy, constrain};
+use crate::bytes::{HEADER_LEN, Profile, Strategy, constrain, constrain_draw};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -35,7 +35,7 @@ impl Generator {
         constrain(&mut header, &self.profile);
         bytes.extend_from_slice(&header);
         let [swarm, shape] = [rng.next_u32(), rng.next_u32()];
-        bytes.extend_from_slice(&swarm.to_le_bytes());
+        bytes.extend_from_slice(&constrain_draw(swarm, &self.profile).to_le_bytes());
         let strategy = self.strategy.unwrap_or_else(|| Strategy::of_byte(shape as u8));
         schedule_bytes(&mut rng, strategy, bytes);
         let [most, count] = [LENGTHS[(shape >> 8 & 3) as usize], shape >> 10];

@@ -118,14 +118,7 @@ fn seconds() -> u64 {
 
 #[test]
 fn lanes_on_threads_of_their_own_agree_with_the_flat_file() {
-    let needs = faults::Needs {
-        flavours: &[],
-        small_blocks: false,
-        large_folios: false,
-        readahead: false,
-        stable_pages: false,
-        lanes: 2,
-    };
+    let needs = faults::Needs { lanes: 2, ..faults::Needs::ANY };
     let generator = Generator { seed: 3, profile: Profile::Model(needs), strategy: None };
     let (begun, mut bytes, mut ops) = (Instant::now(), Vec::new(), 0);
     for number in 0.. {

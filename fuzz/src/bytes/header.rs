@@ -48,19 +48,12 @@ pub enum Profile {
 
 impl Profile {
     /// Any program for the model.
-    pub const ANY: Profile = Profile::Model(Needs {
-        flavours: &[],
-        small_blocks: false,
-        large_folios: false,
-        readahead: false,
-        stable_pages: false,
-        lanes: 1,
-    });
+    pub const ANY: Profile = Profile::Model(Needs::ANY);
 }
 
 /// Changes as little of a header in table form as it takes to fit the profile.
 pub fn constrain(header: &mut [u8; HEADER_LEN], profile: &Profile) {
-    let [sizes, cache, extent, _, policy, _] = header;
+    let [sizes, cache, extent, share, policy, company] = header;
     if *sizes == EXPLICIT {
         *sizes = 0;
     }
@@ -71,7 +64,9 @@ pub fn constrain(header: &mut [u8; HEADER_LEN], profile: &Profile) {
             *extent = 15;
         }
         Profile::Model(needs) => {
-            let blocks = |n: usize| !needs.small_blocks || BLOCK_SHIFTS[n] > 0;
+            let blocks = |n: usize| {
+                (!needs.small_blocks || BLOCK_SHIFTS[n] > 0) && (!needs.shared_blocks || BLOCK_SHIFTS[n] < 3)
+            };
             *sizes = advance(*sizes >> 4, 4, blocks) << 4 | *sizes & 15;
             let order = advance(*cache & 7, 3, |n| !needs.large_folios || ORDERS[n] > 0);
             let ahead = advance(*cache >> 6, 2, |n| !needs.readahead || READAHEAD[n] > 0);
@@ -80,6 +75,12 @@ pub fn constrain(header: &mut [u8; HEADER_LEN], profile: &Profile) {
                 advance(*policy & 7, 3, |n| needs.flavours.is_empty() || needs.flavours.contains(&FLAVOURS[n].name()));
             *policy = *policy & 0x80 | u8::from(needs.stable_pages) << 7 | flavour;
             *extent = advance(*extent >> 4, 4, |n| LANES[n] >= needs.lanes as usize) << 4 | *extent & 15;
+            if needs.shared_blocks {
+                *share &= 0xc7; // stripes of a sector
+            }
+            if !needs.ops.is_empty() {
+                *company = 0; // a lane that draws for itself could do without them
+            }
         }
     }
 }
@@ -213,13 +214,23 @@ mod tests {
             for mut header in every_table_header().step_by(101) {
                 constrain(&mut header, &Profile::Model(row.needs));
                 let (geometry, lanes, _) = decode(&mut Input::new(&header));
-                let Needs { flavours, small_blocks, large_folios, readahead, stable_pages, lanes: least } = row.needs;
+                let Needs {
+                    flavours,
+                    small_blocks,
+                    large_folios,
+                    readahead,
+                    stable_pages,
+                    lanes: least,
+                    shared_blocks,
+                    ops: _,
+                } = row.needs;
                 assert!(flavours.is_empty() || flavours.contains(&geometry.flavour.name()), "{}", row.id);
                 assert!(!small_blocks || geometry.block < geometry.page, "{}", row.id);
                 assert!(!large_folios || geometry.max_order > 0, "{}", row.id);
                 assert!(!readahead || geometry.readahead_pages > 0, "{}", row.id);
                 assert!(!stable_pages || geometry.stable_pages, "{}", row.id);
                 assert!(lanes >= least as usize, "{}", row.id);
+                assert!(!shared_blocks || geometry.stripe < geometry.block, "{}", row.id);
             }
         }
     }

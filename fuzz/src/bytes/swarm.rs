@@ -4,6 +4,7 @@
 //! about a third of them off and makes some of the others loud. Lanes that all do the same things rarely meet in
 //! the way that matters either, so in some programs every lane has a vocabulary of its own.
 
+use super::header::Profile;
 use oracle::{Effect, OPS, OpInfo, OpKind, Shape};
 
 /// What the lanes of a program have to do with each other.
@@ -115,9 +116,27 @@ impl Swarm {
     }
 }
 
+/// How many seeds are tried for one that has the operations wanted.
+const DRAWS: u32 = 256;
+
+/// The next seed of a draw in which the operations that the profile needs are all on.
+pub fn constrain_draw(seed: u32, profile: &Profile) -> u32 {
+    let Profile::Model(needs) = profile else { return seed };
+    if needs.ops.is_empty() {
+        return seed;
+    }
+    let kinds: Vec<OpKind> = needs.ops.iter().filter_map(|name| OpKind::from_name(name)).collect();
+    let has_all = |seed: &u32| {
+        let swarm = Swarm::new(*seed);
+        kinds.iter().all(|kind| swarm.kinds.contains(kind))
+    };
+    (0..DRAWS).map(|n| seed.wrapping_add(n)).find(has_all).unwrap_or(seed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use faults::FAULTS;
 
     #[test]
     fn a_draw_turns_about_a_third_of_the_operations_off_and_always_leaves_a_writer() {
@@ -149,5 +168,19 @@ mod tests {
     fn the_plain_seed_names_every_operation_by_its_row() {
         let swarm = Swarm::new(Swarm::PLAIN);
         assert!(OPS.iter().all(|row| swarm.kind(row.kind as u8) == row.kind));
+    }
+
+    #[test]
+    fn a_constrained_draw_has_the_operations_a_fault_needs() {
+        for row in FAULTS.iter().filter(|row| !row.needs.ops.is_empty()) {
+            for seed in 1..=100_u32 {
+                let seed = seed.wrapping_mul(0x9e37_79b1);
+                let swarm = Swarm::new(constrain_draw(seed, &Profile::Model(row.needs)));
+                for name in row.needs.ops {
+                    let kind = OpKind::from_name(name).unwrap_or_else(|| panic!("{}: {name} is no operation", row.id));
+                    assert!(swarm.kinds.contains(&kind), "{} {name}", row.id);
+                }
+            }
+        }
     }
 }

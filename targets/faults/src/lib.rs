@@ -25,10 +25,29 @@ pub struct Needs {
     pub stable_pages: bool,
     /// User lanes.
     pub lanes: u8,
+    /// Several lanes that own parts of one block.
+    pub shared_blocks: bool,
+    /// Names of operations it cannot do without.
+    pub ops: &'static [&'static str],
 }
 
-const ANY: Needs =
-    Needs { flavours: &[], small_blocks: false, large_folios: false, readahead: false, stable_pages: false, lanes: 1 };
+impl Needs {
+    /// Any program will do.
+    pub const ANY: Needs = Needs {
+        flavours: &[],
+        small_blocks: false,
+        large_folios: false,
+        readahead: false,
+        stable_pages: false,
+        lanes: 1,
+        shared_blocks: false,
+        ops: &[],
+    };
+}
+
+const ANY: Needs = Needs::ANY;
+/// The flavours with delayed allocation.
+const DELALLOC: &[&str] = &["xfs", "xfs-5.8", "ext4"];
 const SMALL_BLOCKS: Needs = Needs { small_blocks: true, ..ANY };
 
 /// One row of the table.
@@ -82,10 +101,14 @@ faults! {
         "A write that ends short truncates the cache over the rest of its mapping."
     PunchesDirtyDelalloc "A08" "failed-write-punches-dirty-delalloc" 3 ["content" "disk" "invariant"] Needs { lanes: 2, ..ANY };
         "A write that ends short gives up the whole rest of its reservation, dirty blocks included."
+    ReleaseUnlocked "A09" "delalloc-release-without-invalidate-lock" 3 ["content" "disk" "invariant"] Needs { flavours: DELALLOC, lanes: 2, shared_blocks: true, ops: &["write_fault", "mapwrite"], ..ANY };
+        "A write that ends short gives up its reservation without keeping faults out."
     ReleaseScansPastEof "A10" "delalloc-release-scans-past-eof" 1 ["accounting"] Needs { flavours: &["ext4"], ..SMALL_BLOCKS };
         "Giving up a reservation spares dirty blocks beyond the end of file, which are never written."
     ReleaseByFolio "A11" "delalloc-release-ignores-clean-blocks-in-dirty-folio" 1 ["accounting" "errno"] SMALL_BLOCKS;
         "Giving up a reservation spares every block of a dirty folio, the clean ones included."
+    SeekNotRepeated "A12" "delalloc-release-livelock-on-invalidate" 3 ["livelock"] Needs { flavours: DELALLOC, ops: &["write_fault"], ..ANY };
+        "Giving up a reservation trusts in the data it has found, and seeks its end again when it is gone."
     WriteFailedBelowEof "A13" "write-failed-truncates-below-eof" 1 ["content" "disk" "invariant"] ANY;
         "After a copy that came to nothing the cache is dropped from the position of the write on, not from the end of file."
     ShortCopyUptodate "A14" "short-copy-marks-uptodate" 1 ["content" "disk"] ANY;

@@ -21,10 +21,6 @@ macro_rules! unarmed {
 }
 
 unarmed! {
-    "A09" "delalloc-release-without-invalidate-lock";
-        "The rule stands in `end_write` of `simfs`, which holds invalidate_lock; it has no switch yet."
-    "A12" "delalloc-release-livelock-on-invalidate";
-        "Giving up a reservation walks folio by folio and does not seek, so there is no seek to go stale."
     "A15" "write-source-is-same-folio-deadlock";
         "No operation writes from a mapping of its own file: user buffers are never in the page cache."
     "A16" "isize-published-before-data";

@@ -45,7 +45,7 @@ pub async fn seek<F: FileSystem>(fs: &F, task: &Task, from: u64, whence: Whence)
 }
 
 /// Whether the cache has valid bytes of the block that holds `range`.
-fn is_cached<F: FileSystem>(fs: &F, range: std::ops::Range<u64>) -> bool {
+pub fn is_cached<F: FileSystem>(fs: &F, range: std::ops::Range<u64>) -> bool {
     let mapping = fs.mapping();
     let index = mapping.index();
     index.load(mapping.sizes.index(range.start)).is_some_and(|entry| mapping.is_uptodate(entry.folio, &range))

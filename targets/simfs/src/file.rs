@@ -6,9 +6,8 @@ use crate::flavour::Flavour;
 use crate::journal::Journal;
 use crate::log::Inode;
 use faults::{Fault, FaultSet};
-use iomap::{FileSystem, Iomap, Kind, Purpose, ReadIo, WriteIo};
+use iomap::{FileSystem, Iomap, Purpose, ReadIo, WriteIo};
 use lanes::{Event, Held, InFlight, RwSem, Task, Y};
-use pagecache::truncate::Removal;
 use pagecache::{Error, FileOps, FolioRef, Locked, Mapping, Memory, Result, Sizes};
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, VecDeque};
@@ -302,34 +301,7 @@ impl FileSystem for File {
     }
 
     async fn end_write(&self, task: &Task, map: &Iomap, range: Range<u64>, written_to: u64) {
-        let sizes = self.mapping.sizes;
-        // The block the write stopped in is in use, unless it stopped before it began.
-        let first = if written_to <= range.start { sizes.block_down(range.start) } else { sizes.block_up(written_to) };
-        let mut rest = first..sizes.block_up(range.end);
-        if self.flavour.allocates_at_once() {
-            return self.free_unwritten(task, map, rest).await;
-        }
-        if !map.new || map.kind != Kind::Delalloc || rest.is_empty() {
-            return;
-        }
-        // No fault may dirty a block between the look at the cache and the removal of its reservation.
-        let _exclusive = self.mapping.invalidate_lock.write(task, Y::W15).await;
-        if self.armed(Fault::FailedWriteTruncates) {
-            self.mapping.punch_out(task, written_to..sizes.page_up(rest.end), Removal::Truncate).await;
-        }
-        while !rest.is_empty() {
-            task.at(Y::W16).await;
-            let folio = self.mapping.lock_attached(task, sizes.index(rest.start), Y::W16).await;
-            let stop = match &folio {
-                Some(folio) => self.mapping.byte_range(folio).end,
-                None => sizes.page_up(rest.start + 1).max(sizes.block_up(rest.start + 1)),
-            };
-            let part = rest.start..stop.min(rest.end);
-            rest.start = part.end;
-            let clean = self.clean_blocks(part, folio);
-            task.at(Y::W16).await;
-            self.release(&clean);
-        }
+        self.give_back(task, map, range, written_to).await;
     }
 
     fn is_valid(&self, map: &Iomap) -> bool {
@@ -410,46 +382,6 @@ impl File {
                 Flavour::Gfs2 | Flavour::Gfs2Journaled => unreachable!("gfs2 has no delayed allocation"),
             };
             extents.set(index, block);
-        }
-    }
-
-    /// A write did not come to `rest` of a mapping: frees the blocks it has allocated there, which hold garbage.
-    /// Nobody but the write knows them: faults and reads wait for the cluster lock.
-    async fn free_unwritten(&self, task: &Task, map: &Iomap, rest: Range<u64>) {
-        if !map.new || rest.is_empty() {
-            return;
-        }
-        let _exclusive = self.mapping.invalidate_lock.write(task, Y::W15).await;
-        task.at(Y::W16).await;
-        self.mapping.punch_out(task, rest.clone(), Removal::Truncate).await;
-        task.at(Y::W16).await;
-        self.extents.lock().remove(self.blocks_of(&rest), &self.device);
-    }
-
-    /// The blocks of `range`, which lies in `folio` or where nothing is cached, that writeback will never come to:
-    /// those that are not dirty, block by block, and all beyond the end of file, where dirty bits mean nothing.
-    fn clean_blocks(&self, range: Range<u64>, folio: Option<Locked>) -> Vec<u64> {
-        let eof = if self.armed(Fault::ReleaseScansPastEof) { u64::MAX } else { self.eof_block() };
-        let block = self.mapping.sizes.block;
-        let dirty = |index: u64| {
-            folio.as_ref().is_some_and(|folio| match &*folio.blocks.lock() {
-                _ if self.armed(Fault::PunchesDirtyDelalloc) => false,
-                Some(state) if !self.armed(Fault::ReleaseByFolio) => {
-                    state.is_dirty(((index * block - self.mapping.pos(folio)) / block) as u32)
-                }
-                _ => folio.is_dirty(),
-            })
-        };
-        self.blocks_of(&range).filter(|index| *index >= eof || !dirty(*index)).collect()
-    }
-
-    /// Gives up the reservation of these blocks, where there still is one.
-    fn release(&self, blocks: &[u64]) {
-        let mut extents = self.extents.lock();
-        for index in blocks {
-            if extents.get(*index) == Block::Delalloc {
-                extents.set(*index, Block::Hole);
-            }
         }
     }
 }
