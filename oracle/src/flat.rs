@@ -34,6 +34,8 @@ pub struct FlatFile {
     open: ByteSet,
     /// Bytes which, when a mapping stores to them, a row of [`PERMITTED`] leaves open.
     fragile: ByteSet,
+    /// Lanes for which space runs out, once, as bits.
+    short_of_space: u64,
     /// The file system whose known differences are let pass.
     known_on: Option<String>,
     /// Page size of the target's mappings, bytes.
@@ -59,6 +61,7 @@ impl FlatFile {
             polluted: 0..0,
             open: ByteSet::default(),
             fragile: ByteSet::default(),
+            short_of_space: 0,
             known_on: None,
             page,
             geometry: *geometry,
@@ -84,6 +87,7 @@ impl FlatFile {
         self.polluted = 0..0;
         self.open.clear();
         self.fragile.clear();
+        self.short_of_space = 0;
         self.page = page;
         self.geometry = *geometry;
         self.lanes = lanes;
@@ -114,6 +118,7 @@ impl FlatFile {
         if outcome != self.plain_answer(op) && !permitted::is_permitted(self, id.lane, op, outcome) {
             return Err(self.wrong_answer(id, op, outcome));
         }
+        self.note_space(id.lane, op, outcome);
         match op.kind.info().effect {
             Effect::Read => self.compare_read(id, op, outcome, buf)?,
             Effect::Write | Effect::Size => {
@@ -169,7 +174,8 @@ impl FlatFile {
             | OpKind::Writeback
             | OpKind::EndIo
             | OpKind::Evict
-            | OpKind::Crash => Outcome::Done,
+            | OpKind::Crash
+            | OpKind::FailAlloc => Outcome::Done,
         }
     }
 

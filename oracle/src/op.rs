@@ -114,6 +114,7 @@ operations! {
     WriteDsync "write_dsync" Range  Write   [extends]         2 "pwritev2(2) with RWF_DSYNC: what it wrote, and the size that shows it, are persistent when it returns";
     DirectWriteDsync "dwrite_dsync" Range Write [extends direct] 2 "pwritev2(2) with O_DIRECT and RWF_DSYNC: what it wrote, and the size that shows it, are persistent when it returns";
     Crash      "crash"       Plain  Neutral []                1 "the machine stops, what was not flushed may be lost, and comes up again; lane 0 goes on alone";
+    FailAlloc  "fail_alloc"  Plain  Neutral []                2 "one more block is there for what this lane writes and stores through the cache; then, once, ENOSPC";
 }
 
 impl OpKind {

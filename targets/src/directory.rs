@@ -216,6 +216,8 @@ impl DirectoryTarget {
                 self.file.drop_cached(from, (op.off + op.len).next_multiple_of(self.page) - from)
             }
             OpKind::Reopen => self.reopen(),
+            // Nothing here makes space run out.
+            OpKind::FailAlloc => return Ok(Outcome::Unsupported(Errno::EOPNOTSUPP)),
             kind => unreachable!("{kind} changes the file"),
         };
         done.map(|()| Outcome::Done)
@@ -243,7 +245,8 @@ impl DirectoryTarget {
             | OpKind::Reopen
             | OpKind::Writeback
             | OpKind::EndIo
-            | OpKind::Evict => self.neutral(op),
+            | OpKind::Evict
+            | OpKind::FailAlloc => self.neutral(op),
             // Stopping a machine, or a file system, takes more than a directory and a user.
             OpKind::Crash => Ok(Outcome::Unsupported(Errno::EOPNOTSUPP)),
         }

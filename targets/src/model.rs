@@ -140,7 +140,12 @@ impl Model {
             // Whoever runs the lanes stops the machine, with `Model::crash`. No lane can.
             OpKind::Crash => Ok(Outcome::Unsupported(Errno::EOPNOTSUPP)),
             OpKind::SyncRange => file.sync_range(task, open, range).await.map(done),
-            OpKind::DontNeed | OpKind::Reopen | OpKind::Writeback | OpKind::EndIo | OpKind::Evict => {
+            OpKind::DontNeed
+            | OpKind::Reopen
+            | OpKind::Writeback
+            | OpKind::EndIo
+            | OpKind::Evict
+            | OpKind::FailAlloc => {
                 self.tend(task, op).await;
                 Ok(Outcome::Done)
             }
@@ -167,6 +172,7 @@ impl Model {
             OpKind::Writeback => file.start_writeback(task, range).await,
             OpKind::EndIo => file.wait_writeback(task).await,
             OpKind::Evict => file.reclaim(task, range).await,
+            OpKind::FailAlloc => file.run_out_of_space(task),
             other => unreachable!("{other} can fail"),
         }
     }
@@ -235,6 +241,7 @@ fn errno(error: Error) -> Errno {
         Error::Busy => Errno::EBUSY,
         Error::Again => Errno::EAGAIN,
         Error::Exists => Errno::EEXIST,
+        Error::NoSpace => Errno::ENOSPC,
         Error::Bus => Errno::EFAULT,
     }
 }

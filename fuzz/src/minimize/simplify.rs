@@ -22,7 +22,7 @@ fn simpler_kinds(kind: OpKind) -> &'static [OpKind] {
         DontNeed => &[Evict],
         Reopen => &[Fsync, Evict],
         SeekData | SeekHole => &[Stat],
-        Read | Write | Truncate | Fallocate | Fsync | Stat | EndIo | Evict | Crash => &[],
+        Read | Write | Truncate | Fallocate | Fsync | Stat | EndIo | Evict | Crash | FailAlloc => &[],
     }
 }
 

@@ -55,6 +55,16 @@ pub static PERMITTED: &[Permitted] = &[
         effect: none,
     },
     Permitted {
+        name: "space-runs-out",
+        on: &[],
+        ops: SPENDS,
+        reason: "write(2): ENOSPC if there is no room for the data, and a write may always be short; a store without a \
+                 block to go to is a SIGBUS; gfs2 needs room in its log to zero what a truncate leaves of a block. \
+                 Only after fail_alloc, and once",
+        answer: space_runs_out,
+        effect: none,
+    },
+    Permitted {
         name: "short-copy-exposes-memory",
         on: &["xfs"],
         ops: &[OpKind::WriteFault],
@@ -122,6 +132,17 @@ pub static PERMITTED: &[Permitted] = &[
     },
 ];
 
+/// The operations that may find no space.
+const SPENDS: &[OpKind] = &[
+    OpKind::Write,
+    OpKind::WriteFault,
+    OpKind::WriteDsync,
+    OpKind::DirectWrite,
+    OpKind::DirectWriteDsync,
+    OpKind::MapWrite,
+    OpKind::Truncate,
+];
+
 /// Whether a row of the table covers this answer.
 pub(super) fn is_permitted(file: &FlatFile, lane: u8, op: &Op, outcome: Outcome) -> bool {
     rows(file.known_on.as_deref(), op.kind).any(|row| (row.answer)(file, lane, op, outcome))
@@ -150,6 +171,18 @@ impl FlatFile {
     /// The sizes that `lane` may have found.
     fn sizes(&self, lane: u8) -> RangeInclusive<u64> {
         if self.knows_size(lane) { self.size()..=self.size() } else { self.geometry.floor..=self.geometry.file_limit }
+    }
+
+    /// Keeps track of who runs out of space.
+    pub(super) fn note_space(&mut self, lane: u8, op: &Op, outcome: Outcome) {
+        if op.kind == OpKind::FailAlloc {
+            self.short_of_space |= 1 << lane;
+        } else if SPENDS.contains(&op.kind)
+            && outcome != self.plain_answer(op)
+            && space_runs_out(self, lane, op, outcome)
+        {
+            self.short_of_space &= !(1 << lane);
+        }
     }
 
     /// Where `range` first holds a byte that is not zero, as far as `lane` can know.
@@ -210,6 +243,20 @@ fn fault_writes_less(_: &FlatFile, _: u8, op: &Op, outcome: Outcome) -> bool {
         Outcome::Bytes(n) => (1..=op.readable).contains(&n),
         outcome => outcome == Outcome::Errno(Errno::EFAULT),
     }
+}
+
+/// Space is handed out by blocks, and a store needs all blocks of its page.
+fn space_runs_out(file: &FlatFile, lane: u8, op: &Op, outcome: Outcome) -> bool {
+    let block = u64::from(file.geometry.block);
+    let due = if op.kind == OpKind::WriteFault { op.readable } else { op.len };
+    file.short_of_space & 1 << lane != 0
+        && match (op.kind, outcome) {
+            (OpKind::MapWrite, Outcome::Sigbus(n)) => n < due && (n == 0 || (op.off + n).is_multiple_of(file.page)),
+            (OpKind::MapWrite, _) => false,
+            (OpKind::Truncate, outcome) => outcome == Outcome::Errno(Errno::ENOSPC),
+            (_, Outcome::Bytes(n)) => (1..due).contains(&n) && (op.off + n).is_multiple_of(block),
+            (_, outcome) => outcome == Outcome::Errno(Errno::ENOSPC),
+        }
 }
 
 fn end_is_found(file: &FlatFile, lane: u8, op: &Op, outcome: Outcome) -> bool {

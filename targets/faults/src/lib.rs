@@ -133,6 +133,8 @@ faults! {
         "Filling a folio reads mapped blocks that lie wholly beyond the end of file."
     RereadDirty "A37" "uptodate-block-reread-clobbers-dirty" 1 ["content" "disk"] SMALL_BLOCKS;
         "Filling a folio reads all its blocks, those that are uptodate included."
+    StoreEndsAsWrite "A38" "enospc-on-write-fault-runs-write-end-hook" 1 ["deadlock"] Needs { ops: &["fail_alloc", "mapwrite"], ..SMALL_BLOCKS };
+        "A store that finds no space for all its blocks gives back what it got by the hook that ends a write."
     FolioDoneUnlocked "A39" "gfs2-page-done-after-unlock" 2 ["invariant" "content" "disk"] Needs { flavours: &["gfs2-jdata"], ..ANY };
         "What a journaled write has changed in a folio is pinned after the folio is unlocked."
     GiveUpWithoutHook "A40" "gfs2-transaction-leak-on-begin-error" 1 ["invariant" "deadlock"] Needs { flavours: &["gfs2-jdata"], ..ANY };

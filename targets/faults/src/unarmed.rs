@@ -47,8 +47,6 @@ unarmed! {
         "No reflink, and no I/O fails."
     "A34" "write-begin-cow-zero-decision-uses-dest";
         "No reflink, so source and destination are one mapping."
-    "A38" "enospc-on-write-fault-runs-write-end-hook";
-        "The device is never full, so no reservation of a store fails."
     "A45" "reflink-dest-past-eof-not-zeroed";
         "No reflink."
     "A46" "reflink-eof-block-into-middle";

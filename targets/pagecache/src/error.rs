@@ -17,6 +17,8 @@ pub enum Error {
     Again,
     /// EEXIST: another lane was faster.
     Exists,
+    /// ENOSPC: no block is left.
+    NoSpace,
     /// SIGBUS: a load or store beyond the page that holds the end of the file.
     Bus,
 }
@@ -30,6 +32,7 @@ impl fmt::Display for Error {
             Error::Busy => "EBUSY",
             Error::Again => "EAGAIN",
             Error::Exists => "EEXIST",
+            Error::NoSpace => "ENOSPC",
             Error::Bus => "SIGBUS",
         })
     }

@@ -65,7 +65,7 @@ impl Mapping {
             let mut access = || self.page_table.store(page, within.start, self.sizes.page, from);
             match self.access(fs, task, page, true, &mut access).await {
                 Ok(()) => pos = next,
-                Err(Error::Bus) => break,
+                Err(Error::Bus | Error::NoSpace) => break,
                 Err(error) => return Err(error),
             }
         }

@@ -5,6 +5,7 @@ use crate::extents::{Block, Extents};
 use crate::flavour::Flavour;
 use crate::journal::Journal;
 use crate::log::Inode;
+use crate::space::Space;
 use faults::{Fault, FaultSet};
 use iomap::{FileSystem, Iomap, Purpose, ReadIo, WriteIo};
 use lanes::{Event, Held, InFlight, RwSem, Task, Y};
@@ -63,6 +64,7 @@ pub struct File {
     /// What is submitted, oldest first.
     pub(crate) queue: Mutex<VecDeque<Io>>,
     pub(crate) journal: Journal,
+    pub(crate) space: Space,
     /// Raised when something is submitted: work for the end-io worker.
     pub(crate) submitted: Event,
     /// The file has come up after a crash: beyond its end the last block may hold anything.
@@ -105,6 +107,7 @@ impl File {
             submitted: Event::default(),
             journal: Journal::default(),
             recovered,
+            space: Space::default(),
         }
     }
 
@@ -137,14 +140,17 @@ impl File {
     }
 
     /// Reserves or allocates what a buffered write needs where nothing is yet; appending, a little more.
-    fn reserve(&self, extents: &mut Extents, blocks: Range<u64>) -> Option<Iomap> {
+    fn reserve(&self, task: &Task, extents: &mut Extents, blocks: Range<u64>) -> Result<Option<Iomap>> {
         if extents.get(blocks.start) != Block::Hole {
-            return None;
+            return Ok(None);
         }
         let appends = blocks.end > self.eof_block();
         let ahead = if appends { self.flavour.preallocates() } else { 0 };
         let most = (blocks.end + ahead).min(self.limit / self.mapping.sizes.block).max(blocks.end);
         let end = (blocks.start..most).find(|b| extents.get(*b) != Block::Hole).unwrap_or(most);
+        let wanted = end.min(blocks.end) - blocks.start;
+        let granted = self.space.take(task, wanted)?;
+        let end = if granted < wanted { blocks.start + granted } else { end };
         let end = match self.flavour.allocates_at_once() {
             true => self.allocate_new(extents, blocks.start..end),
             false => {
@@ -152,7 +158,7 @@ impl File {
                 end
             }
         };
-        Some(Iomap { new: true, ..self.lookup(extents, blocks.start, end) })
+        Ok(Some(Iomap { new: true, ..self.lookup(extents, blocks.start, end) }))
     }
 
     /// Allocates the first of these blocks, and those that can follow it in one extent; the block after the last. What
@@ -190,12 +196,12 @@ impl File {
         new
     }
 
-    fn begin_locked(&self, extents: &mut Extents, range: Range<u64>, purpose: Purpose) -> Result<Iomap> {
+    fn begin_locked(&self, task: &Task, extents: &mut Extents, range: Range<u64>, purpose: Purpose) -> Result<Iomap> {
         let blocks = self.blocks_of(&range);
         let whole = u64::MAX / self.mapping.sizes.block;
         Ok(match purpose {
             Purpose::Read => self.lookup(extents, blocks.start, blocks.end.max(extents.len()).min(whole)),
-            Purpose::Write => match self.reserve(extents, blocks.clone()) {
+            Purpose::Write => match self.reserve(task, extents, blocks.clone())? {
                 Some(map) => map,
                 None => self.lookup(extents, blocks.start, extents.len()),
             },
@@ -239,13 +245,20 @@ impl FileOps for File {
     }
 
     async fn reserve_for_store(&self, task: &Task, folio: &Locked, len: u64) -> Result<()> {
-        // No hook at the end: what was reserved belongs to a folio that is about to be dirty.
         let start = self.mapping.pos(folio);
-        let mut pos = start;
-        while pos < start + len {
+        let range = start..start + len;
+        let (mut pos, mut last) = (start, None);
+        while pos < range.end {
             task.at(Y::M3).await;
-            let map = self.begin(task, pos..start + len, Purpose::Write).await?;
-            pos = map.range.end;
+            match self.begin(task, pos..range.end, Purpose::Write).await {
+                Ok(map) => pos = last.insert(map).range.end,
+                Err(error) => {
+                    if let Some(map) = last {
+                        self.keep_for_store(task, folio, &map, range).await;
+                    }
+                    return Err(error);
+                }
+            }
         }
         Ok(())
     }
@@ -256,7 +269,7 @@ impl FileSystem for File {
         if purpose != Purpose::Read {
             task.at(Y::W4a).await;
         }
-        let mut map = self.begin_locked(&mut self.extents.lock(), range, purpose)?;
+        let mut map = self.begin_locked(task, &mut self.extents.lock(), range, purpose)?;
         if self.armed(Fault::CookieAfterUnlock) {
             task.at(Y::W4a).await;
             map.cookie = self.extents.lock().sequence;
@@ -268,6 +281,10 @@ impl FileSystem for File {
         let journaled = self.flavour.journals_data();
         if journaled {
             self.journal.begin(task, &self.mapping).await;
+            if let Err(error) = self.space.take(task, 1) {
+                self.journal.end(task); // no room in the log
+                return Err(error);
+            }
         }
         let index = self.mapping.sizes.index(range.start);
         let folio = self.mapping.lock_or_create(task, index, range.end - range.start).await;

@@ -11,6 +11,7 @@
 //! | [`file`](mod@file) | the file: locks, and what `iomap` asks of it |
 //! | [`journal`] | transactions, pinned blocks, and the flush of the log |
 //! | [`ops`] | the operations, with the locking and ordering rules of each flavour |
+//! | [`space`] | space that runs out |
 //! | `release` | what becomes of blocks that a write got and did not come to |
 //! | [`background`] | flusher, end-io worker, reclaim |
 //! | [`invariants`] | what must hold between cache, extents and sizes |
@@ -30,6 +31,7 @@ pub mod journal;
 mod log;
 pub mod ops;
 mod release;
+pub mod space;
 
 pub use crash::Wreck;
 pub use file::{Config, File};

@@ -384,6 +384,11 @@ impl File {
         }
     }
 
+    /// One more block is left for what this lane writes and stores through the cache.
+    pub fn run_out_of_space(&self, task: &Task) {
+        self.space.run_out(task);
+    }
+
     /// Reclaims the clean folios that meet a range.
     pub async fn reclaim(&self, task: &Task, range: Range<u64>) {
         let pages = self.mapping.sizes.index(range.start)..self.mapping.sizes.end_index(range.end);

@@ -27,6 +27,17 @@ impl File {
         }
     }
 
+    /// Blocks for a store, the last of them `map`, were not all to be had. The hook that ends a write would give back
+    /// what there are, but it takes locks that are held here; so they stay, and belong to the folio, which is dirty for
+    /// it: only writeback makes of a new block one that may be read.
+    pub(crate) async fn keep_for_store(&self, task: &Task, folio: &Locked, map: &Iomap, range: Range<u64>) {
+        if self.armed(Fault::StoreEndsAsWrite) {
+            self.give_back(task, map, range.clone(), range.start).await;
+        } else {
+            self.mapping.dirty_folio(task, folio).await;
+        }
+    }
+
     /// Frees the blocks of `rest`, which hold garbage. Nobody but the write knows them: faults and reads wait for the
     /// cluster lock.
     async fn free_unwritten(&self, task: &Task, rest: Range<u64>) {
