@@ -199,7 +199,7 @@ faults! {
         "The pages of an evicted folio, whose place a shadow has taken, stay counted."
     PagesMiscounted "C17" "nrpages-miscount-multi-order" 1 ["accounting" "panic"] Needs { large_folios: true, ..ANY };
         "Removing a folio takes one page off the count."
-    ReclaimRecursion "C18" "reclaim-recursion-under-fs-lock" 2 ["deadlock"] ANY;
+    ReclaimRecursion "C18" "reclaim-recursion-under-fs-lock" 2 ["deadlock" "hang"] ANY;
         "Every allocation that finds no room waits for writeback, those of a lane that is submitting one included."
     ReadUsesTruncated "D01" "read-uses-truncated-folio" 3 ["invariant" "content"] Needs { lanes: 2, ..ANY };
         "A read that waited for a folio serves its bytes though it has left the file."
