@@ -17,10 +17,12 @@
 //! | [`anchored`] | the anchored schedule: replaying one, recording one |
 //! | [`sim`] | the executor, its report, and the question a policy answers |
 //! | [`sync`] | sleeping primitives |
+//! | [`keyed`] | a wait queue with keys, from which one sleeper can be woken |
 //!
 //! Absent on purpose: clocks, threads, random numbers, hash maps, global state.
 
 pub mod anchored;
+pub mod keyed;
 mod pct;
 pub mod place;
 pub mod policy;
@@ -30,6 +32,7 @@ pub mod sim;
 pub mod sync;
 mod task;
 
+pub use keyed::{KeyedQueue, Sleep};
 pub use place::{LaneId, Place, Y};
 pub use schedule::{Action, Anchor, Schedule};
 pub use sim::{End, Lane, Policy, Report, Sim, Task, View, Waiting, block_on, run};

@@ -66,7 +66,7 @@ macro_rules! places {
         /// historical bugs gives it. The letter says whose path it is on: W buffered write, Z zeroing,
         /// R buffered read, F fault, M first store to a page, B writeback submission, E end of I/O,
         /// C reclaim, S folio split, T truncate, P punch, I invalidation for direct I/O, D direct I/O,
-        /// Y fsync, J journal, G throttling and daemons.
+        /// X DAX, H memory failure, Y fsync, J journal, G throttling and daemons.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
         pub enum Y { $(#[doc = $doc] $name,)* }
@@ -201,6 +201,23 @@ places! {
     D8 "direct I/O: no longer counted";
     D9 "direct I/O: before the flush of a synchronous write";
     D10 "direct I/O: falling back to the cache";
+    X0 "DAX: before the tree lock";
+    X1 "DAX: waiting for an entry";
+    X3 "DAX: entry locked, before the file system is asked";
+    X4 "DAX: block known, before the entry is inserted";
+    X5 "DAX: zero page unmapped, entry not replaced";
+    X6 "DAX: before the page table entry is installed";
+    X7 "DAX: entry installed, before the unlock";
+    X8 "DAX: a huge entry without blocks goes: between its lock, the unmap and its removal";
+    X10 "DAX writeback: entry locked, before the write protection";
+    X11 "DAX writeback: between the write protection and the flush";
+    X12 "DAX writeback: flushed, before the marks are cleared";
+    X13 "DAX: waiting for an entry that is to be removed";
+    H0 "memory failure: the page's owner read";
+    H1 "memory failure: before the tree lock";
+    H2 "memory failure: waiting for an entry";
+    H3 "memory failure: entry locked, before and after its mappings go";
+    H4 "memory failure: before the unlock";
     Y1 "fsync: before tagging";
     Y2 "fsync: tagged, before the first folio";
     Y3 "fsync: between folios";

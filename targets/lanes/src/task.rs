@@ -99,6 +99,13 @@ impl Task {
         }
     }
 
+    /// The lane sleeps on, and what it waits for is described anew.
+    pub(crate) fn still_waits(&self, waiting: Waiting) {
+        if let Some(sim) = &self.sim {
+            sim.set_waiting(self.lane, Some(waiting));
+        }
+    }
+
     pub(crate) fn end_wait(&self) {
         if let Some(sim) = &self.sim {
             sim.set_waiting(self.lane, None);

@@ -2,6 +2,7 @@
 
 mod anchors;
 mod ends;
+mod keyed;
 mod replay;
 mod strategies;
 mod threads;
