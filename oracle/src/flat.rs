@@ -175,7 +175,8 @@ impl FlatFile {
             | OpKind::EndIo
             | OpKind::Evict
             | OpKind::Crash
-            | OpKind::FailAlloc => Outcome::Done,
+            | OpKind::FailAlloc
+            | OpKind::MemoryFailure => Outcome::Done,
         }
     }
 

@@ -22,11 +22,15 @@ pub enum Flavour {
     /// gfs2, a file whose data is journaled: what a write changes may be written in place only after it has gone to the
     /// log. No direct I/O, no fallocate.
     Gfs2Journaled,
+    /// A file mapped straight from persistent memory, on xfs: no page cache, blocks of a page, and huge pages of
+    /// [`Geometry::max_order`]. What is stored through a mapping is in CPU caches until it is flushed.
+    Dax,
 }
 
 impl Flavour {
     /// All flavours, in the order of the byte form.
-    pub const ALL: [Flavour; 5] = [Flavour::Xfs, Flavour::Xfs58, Flavour::Ext4, Flavour::Gfs2, Flavour::Gfs2Journaled];
+    pub const ALL: [Flavour; 6] =
+        [Flavour::Xfs, Flavour::Xfs58, Flavour::Ext4, Flavour::Gfs2, Flavour::Gfs2Journaled, Flavour::Dax];
 
     /// The name used in reproducers.
     pub const fn name(self) -> &'static str {
@@ -36,6 +40,7 @@ impl Flavour {
             Flavour::Ext4 => "ext4",
             Flavour::Gfs2 => "gfs2",
             Flavour::Gfs2Journaled => "gfs2-jdata",
+            Flavour::Dax => "dax",
         }
     }
 }
@@ -97,6 +102,8 @@ impl Geometry {
             Err("block may be at most 16 pages")
         } else if self.page / self.block > 32 {
             Err("a page may hold at most 32 blocks")
+        } else if self.flavour == Flavour::Dax && self.block != self.page {
+            Err("dax needs blocks of a page")
         } else if self.max_order > 6 || self.max_order < self.min_order() {
             Err("max_order must be at most 6, and a folio of that order must hold a block")
         } else if self.file_limit == 0 || !self.file_limit.is_multiple_of(u64::from(self.page.max(self.block))) {

@@ -249,6 +249,8 @@ impl DirectoryTarget {
             | OpKind::FailAlloc => self.neutral(op),
             // Stopping a machine, or a file system, takes more than a directory and a user.
             OpKind::Crash => Ok(Outcome::Unsupported(Errno::EOPNOTSUPP)),
+            // Never tried: it concerns the machine, not the file.
+            OpKind::MemoryFailure => Ok(Outcome::Unsupported(Errno::EOPNOTSUPP)),
         }
     }
 }

@@ -1,4 +1,7 @@
-//! The model: the Rust page cache with a small file system on a simulated device.
+//! The model: the Rust page cache with a small file system on a simulated device, or a file without a page cache on
+//! persistent memory.
+
+mod dax;
 
 use faults::FaultSet;
 use iomap::UserBuffer;
@@ -7,17 +10,20 @@ use lanes::{LaneId, Task};
 use oracle::{Class, Divergence, Errno, Geometry, Op, OpId, OpKind, Outcome, fill};
 use pagecache::{Broken, Cursor, Error, Sizes};
 pub use simfs::Wreck;
-use simfs::{Config, File};
+use simfs::{Config, DaxFile, File};
 use std::sync::Arc;
 
 /// One file of the model, for one program.
 #[derive(Debug)]
 pub struct Model {
-    file: File,
-    flavour: oracle::Flavour,
-    /// The open file descriptions of the user lanes and of the checker, by lane.
-    open: [Cursor; LaneId::CHECKER.0 as usize + 1],
-    config: Config,
+    file: AnyFile,
+    page: u64,
+}
+
+#[derive(Debug)]
+enum AnyFile {
+    Cached(Box<Cached>),
+    Dax(Box<DaxFile>),
 }
 
 /// Whether what is written to the device stays there whatever happens.
@@ -32,12 +38,132 @@ pub enum Medium {
 impl Model {
     /// A new file of size [`Geometry::floor`] with nothing in it.
     pub fn new(geometry: &Geometry, medium: Medium, faults: FaultSet) -> Arc<Model> {
+        let file = match geometry.flavour {
+            oracle::Flavour::Dax => AnyFile::Dax(Box::new(dax::new_file(geometry, faults))),
+            _ => AnyFile::Cached(Box::new(Cached::new(geometry, medium, faults))),
+        };
+        Arc::new(Model { file, page: u64::from(geometry.page) })
+    }
+
+    /// What is left if the machine stops now; `choose` says how much of what may be lost is kept, one of `0..n`.
+    /// None if it cannot: the medium is lasting, or the flavour has no answer to a crash.
+    pub fn crash(&self, choose: &mut dyn FnMut(u32) -> u32) -> Option<Wreck> {
+        self.cached()?.file.crash(choose)
+    }
+
+    /// The file that comes up after a crash, in the same configuration.
+    ///
+    /// # Panics
+    /// If the file cannot crash.
+    pub fn recover(&self, wreck: Wreck) -> Arc<Model> {
+        let Some(cached) = self.cached() else { unreachable!("it has not crashed") };
+        let file = AnyFile::Cached(Box::new(cached.recover(wreck)));
+        Arc::new(Model { file, page: self.page })
+    }
+
+    /// The bytes of the file as they are on the device.
+    ///
+    /// # Panics
+    /// If the file cannot crash.
+    pub fn content_on_device(&self) -> Vec<u8> {
+        let Some(cached) = self.cached() else { unreachable!("it has not crashed") };
+        cached.file.content_on_device()
+    }
+
+    fn cached(&self) -> Option<&Cached> {
+        match &self.file {
+            AnyFile::Cached(cached) => Some(cached),
+            AnyFile::Dax(_) => None,
+        }
+    }
+
+    /// The page size of its mappings.
+    pub fn page_size(&self) -> u64 {
+        self.page
+    }
+
+    /// The size of the file now.
+    pub fn size(&self) -> u64 {
+        match &self.file {
+            AnyFile::Cached(cached) => cached.file.size(),
+            AnyFile::Dax(file) => file.size(),
+        }
+    }
+
+    /// Performs an operation; what it reads goes into `buf`.
+    pub async fn execute(&self, task: &Task, id: OpId, op: &Op, buf: &mut Vec<u8>) -> Outcome {
+        let performed = match &self.file {
+            AnyFile::Cached(cached) => cached.perform(task, id, op, buf).await,
+            AnyFile::Dax(file) => dax::perform(file, task, id, op, buf).await,
+        };
+        match performed {
+            Ok(outcome) => outcome,
+            Err(error) => Outcome::Errno(errno(error)),
+        }
+    }
+
+    /// The work of a background lane: which one, the task says. Never returns.
+    pub async fn background(&self, task: &Task) {
+        match &self.file {
+            AnyFile::Cached(cached) => cached.background(task).await,
+            AnyFile::Dax(file) => dax::background(file, task).await,
+        }
+    }
+
+    /// Brings everything to the device and empties the cache.
+    ///
+    /// # Errors
+    /// If the file system lost data on the way, and knows it.
+    pub async fn settle(&self, task: &Task) -> Result<(), Divergence> {
+        match &self.file {
+            AnyFile::Cached(cached) => cached.settle(task).await,
+            AnyFile::Dax(file) => {
+                file.settle(task).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Checks what must hold of cache and file system; `at_rest`, after [`Model::settle`], also counters and what
+    /// the device has.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn check(&self, at_rest: bool) -> Result<(), Divergence> {
+        let checked = match (&self.file, at_rest) {
+            (AnyFile::Cached(cached), true) => cached.file.check_at_rest(),
+            (AnyFile::Cached(cached), false) => cached.file.check(),
+            (AnyFile::Dax(file), true) => file.check_at_rest(),
+            (AnyFile::Dax(file), false) => file.check(),
+        };
+        checked.map_err(|Broken { accounting, message }| Divergence {
+            class: if accounting { Class::Accounting } else { Class::Invariant },
+            op: None,
+            offset: None,
+            detail: message,
+        })
+    }
+}
+
+/// A file with a page cache.
+#[derive(Debug)]
+struct Cached {
+    file: File,
+    flavour: oracle::Flavour,
+    /// The open file descriptions of the user lanes and of the checker, by lane.
+    open: [Cursor; LaneId::CHECKER.0 as usize + 1],
+    config: Config,
+}
+
+impl Cached {
+    fn new(geometry: &Geometry, medium: Medium, faults: FaultSet) -> Cached {
         let flavour = match geometry.flavour {
             oracle::Flavour::Xfs => simfs::Flavour::Xfs,
             oracle::Flavour::Xfs58 => simfs::Flavour::Xfs58,
             oracle::Flavour::Ext4 => simfs::Flavour::Ext4,
             oracle::Flavour::Gfs2 => simfs::Flavour::Gfs2,
             oracle::Flavour::Gfs2Journaled => simfs::Flavour::Gfs2Journaled,
+            oracle::Flavour::Dax => unreachable!("there is no page cache"),
         };
         let sector = u64::from(geometry.sector().min(geometry.block));
         let config = Config {
@@ -51,51 +177,21 @@ impl Model {
             volatile: (medium == Medium::Volatile).then_some(sector),
             faults,
         };
-        Model::of(File::new(&config, geometry.floor), geometry.flavour, config)
+        Cached::of(File::new(&config, geometry.floor), geometry.flavour, config)
     }
 
-    fn of(file: File, flavour: oracle::Flavour, config: Config) -> Arc<Model> {
+    fn of(file: File, flavour: oracle::Flavour, config: Config) -> Cached {
         let open = std::array::from_fn(|_| file.open());
-        Arc::new(Model { file, flavour, open, config })
+        Cached { file, flavour, open, config }
     }
 
-    /// What is left if the machine stops now; `choose` says how much of what may be lost is kept, one of `0..n`.
-    /// None if it cannot: the medium is lasting, or the flavour has no answer to a crash.
-    pub fn crash(&self, choose: &mut dyn FnMut(u32) -> u32) -> Option<Wreck> {
-        self.file.crash(choose)
-    }
-
-    /// The file that comes up after a crash, in the same configuration.
-    pub fn recover(&self, wreck: Wreck) -> Arc<Model> {
-        Model::of(File::recover(&self.config, wreck), self.flavour, self.config)
-    }
-
-    /// The bytes of the file as they are on the device.
-    pub fn content_on_device(&self) -> Vec<u8> {
-        self.file.content_on_device()
-    }
-
-    /// The page size of its mappings.
-    pub fn page_size(&self) -> u64 {
-        self.config.sizes.page
-    }
-
-    /// The size of the file now.
-    pub fn size(&self) -> u64 {
-        self.file.size()
+    fn recover(&self, wreck: Wreck) -> Cached {
+        Cached::of(File::recover(&self.config, wreck), self.flavour, self.config)
     }
 
     /// The description of the file that the lane has open.
     fn open(&self, task: &Task) -> &Cursor {
         &self.open[task.lane().0 as usize]
-    }
-
-    /// Performs an operation; what it reads goes into `buf`.
-    pub async fn execute(&self, task: &Task, id: OpId, op: &Op, buf: &mut Vec<u8>) -> Outcome {
-        match self.perform(task, id, op, buf).await {
-            Ok(outcome) => outcome,
-            Err(error) => Outcome::Errno(errno(error)),
-        }
     }
 
     async fn perform(&self, task: &Task, id: OpId, op: &Op, buf: &mut Vec<u8>) -> Result<Outcome, Error> {
@@ -149,6 +245,7 @@ impl Model {
                 self.tend(task, op).await;
                 Ok(Outcome::Done)
             }
+            OpKind::MemoryFailure => unreachable!("files with a page cache lack it"),
         }
     }
 
@@ -159,6 +256,8 @@ impl Model {
             (Gfs2 | Gfs2Journaled, OpKind::ZeroRange) => Some(Errno::EOPNOTSUPP),
             (Gfs2Journaled, OpKind::Fallocate | OpKind::KeepSize | OpKind::Punch) => Some(Errno::EOPNOTSUPP),
             (Gfs2Journaled, kind) if kind.info().direct => Some(Errno::EINVAL),
+            // The handler for a page cache is another one, and not in the model.
+            (_, OpKind::MemoryFailure) => Some(Errno::EOPNOTSUPP),
             _ => None,
         }
     }
@@ -177,8 +276,7 @@ impl Model {
         }
     }
 
-    /// The work of a background lane: which one, the task says. Never returns.
-    pub async fn background(&self, task: &Task) {
+    async fn background(&self, task: &Task) {
         match task.lane() {
             LaneId::FLUSHER => self.file.flusher(task).await,
             LaneId::END_IO => self.file.end_io(task).await,
@@ -187,31 +285,12 @@ impl Model {
         }
     }
 
-    /// Brings everything to the device and empties the cache.
-    ///
-    /// # Errors
-    /// If the file system lost data on the way, and knows it.
-    pub async fn settle(&self, task: &Task) -> Result<(), Divergence> {
+    async fn settle(&self, task: &Task) -> Result<(), Divergence> {
         self.file.settle(task, self.open(task)).await.map_err(|error| Divergence {
             class: Class::Errno,
             op: None,
             offset: None,
             detail: format!("the last fsync failed with {}", errno(error)),
-        })
-    }
-
-    /// Checks what must hold of cache and file system; `at_rest`, after [`Model::settle`], also counters and what
-    /// the device has.
-    ///
-    /// # Errors
-    /// The first rule that is broken.
-    pub fn check(&self, at_rest: bool) -> Result<(), Divergence> {
-        let checked = if at_rest { self.file.check_at_rest() } else { self.file.check() };
-        checked.map_err(|Broken { accounting, message }| Divergence {
-            class: if accounting { Class::Accounting } else { Class::Invariant },
-            op: None,
-            offset: None,
-            detail: message,
         })
     }
 }

@@ -31,8 +31,8 @@ const FLOORS: [u32; 8] = [1, 1, 1, 2, 2, 3, 4, 8];
 
 /// Byte 4: flavour (3 bits).
 const FLAVOURS: [Flavour; 8] = {
-    use Flavour::{Ext4, Gfs2, Gfs2Journaled, Xfs, Xfs58};
-    [Xfs, Ext4, Xfs58, Gfs2, Xfs, Ext4, Gfs2Journaled, Xfs]
+    use Flavour::{Dax, Ext4, Gfs2, Gfs2Journaled, Xfs, Xfs58};
+    [Xfs, Ext4, Xfs58, Gfs2, Xfs, Ext4, Gfs2Journaled, Dax]
 };
 
 // Byte 5, with several lanes: the cast (2 bits), [`Cast::of_bits`].
@@ -112,6 +112,9 @@ pub(super) fn decode(input: &mut Input<'_>) -> (Geometry, usize, Cast) {
         file_limit: u64::from(page * LIMITS[(extent & 15) as usize]),
         ..PLAIN
     };
+    if geometry.flavour == Flavour::Dax {
+        geometry.block = page;
+    }
     geometry.max_order = ORDERS[(cache & 7) as usize].max(geometry.min_order());
     let memory = MEMORY[(cache >> 3 & 7) as usize];
     // A few of the smallest folios must fit.
@@ -139,10 +142,14 @@ fn decode_explicit(input: &mut Input<'_>) -> (Geometry, usize) {
     let page = 128u32 << (input.byte() % 10);
     let block = (32u32 << (input.byte() % 12)).clamp(32.max(page / 32), 65536.min(page * 16));
     let mut geometry = Geometry { page, block, ..PLAIN };
-    geometry.max_order = input.byte().clamp(geometry.min_order(), 6);
+    let order = input.byte();
     geometry.memory_pages = input.number() as u16;
     geometry.flavour = Flavour::ALL[input.byte() as usize % Flavour::ALL.len()];
-    let unit = u64::from(page.max(block));
+    if geometry.flavour == Flavour::Dax {
+        geometry.block = page;
+    }
+    geometry.max_order = order.clamp(geometry.min_order(), 6);
+    let unit = u64::from(page.max(geometry.block));
     geometry.file_limit = unit * (1 + input.number() % (max_file_limit(page) / unit));
     let lanes = 1 + (input.byte() % 7) as usize;
     let (floor, stripe) = (input.number(), input.number());
@@ -189,7 +196,7 @@ pub(super) fn encode(output: &mut Output, geometry: &Geometry, lanes: usize) {
 mod tests {
     use super::*;
     use crate::program::check_geometry;
-    use faults::FAULTS;
+    use faults::{FAULTS, Fault};
 
     fn every_table_header() -> impl Iterator<Item = [u8; HEADER_LEN]> {
         let all = |n: u32| {
@@ -233,6 +240,15 @@ mod tests {
                 assert!(!shared_blocks || geometry.stripe < geometry.block, "{}", row.id);
             }
         }
+    }
+
+    #[test]
+    fn a_fault_of_the_page_cache_is_hunted_in_every_flavour_that_has_one() {
+        let cached = Flavour::ALL.into_iter().filter(|flavour| *flavour != Flavour::Dax);
+        let names: Vec<&str> = cached.map(Flavour::name).collect();
+        let hunted = Fault::StaleIomap.info().needs.flavours;
+        assert_eq!(names.iter().filter(|name| hunted.contains(name)).count(), hunted.len());
+        assert_eq!(names.len(), hunted.len());
     }
 
     #[test]

@@ -22,6 +22,7 @@ fn simpler_kinds(kind: OpKind) -> &'static [OpKind] {
         DontNeed => &[Evict],
         Reopen => &[Fsync, Evict],
         SeekData | SeekHole => &[Stat],
+        MemoryFailure => &[Reopen],
         Read | Write | Truncate | Fallocate | Fsync | Stat | EndIo | Evict | Crash | FailAlloc => &[],
     }
 }

@@ -10,6 +10,9 @@ pub use unarmed::{UNARMED, Unarmed};
 
 use std::fmt;
 
+/// The flavours with a page cache.
+const CACHED: &[&str] = &["xfs", "ext4", "xfs-5.8", "gfs2", "gfs2-jdata"];
+
 /// What a program needs to be able to reach a fault. The hunt draws its programs accordingly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Needs {
@@ -45,9 +48,11 @@ impl Needs {
     };
 }
 
-const ANY: Needs = Needs::ANY;
+const ANY: Needs = Needs { flavours: CACHED, ..Needs::ANY };
 /// The flavours with delayed allocation.
 const DELALLOC: &[&str] = &["xfs", "xfs-5.8", "ext4"];
+const DAX: Needs = Needs { flavours: &["dax"], ..ANY };
+const HUGE: Needs = Needs { large_folios: true, ..DAX };
 const SMALL_BLOCKS: Needs = Needs { small_blocks: true, ..ANY };
 
 /// One row of the table.
@@ -263,6 +268,38 @@ faults! {
         "Punch and truncate do not take invalidate_lock."
     PunchKeepsEdges "F06" "punch-partial-page-not-zeroed" 1 ["content" "disk"] ANY;
         "Punch does not zero the parts of pages and blocks at the ends of the range."
+    DaxUnlockRebuilds "G01" "dax-unlock-loses-pmd-bit" 1 ["invariant" "content" "accounting" "hang" "deadlock"] HUGE;
+        "The memory failure handler unlocks an entry by storing what it makes of the failed page, which does not say how large the entry was."
+    DaxMissesSmall "G02" "dax-pmd-lookup-misses-pte" 1 ["invariant" "accounting" "disk" "hang" "deadlock"] HUGE;
+        "A huge fault looks at the first slot of its range only, not at every entry in it."
+    DaxMisreadsMulti "G03" "dax-order0-lookup-misreads-multi" 1 ["disk" "invariant" "accounting" "hang" "deadlock"] HUGE;
+        "A huge entry found by one of its indices is taken for a small one at that index."
+    DaxNothingConflicts "G04" "dax-null-counts-as-conflict" 1 ["invariant"] HUGE;
+        "A huge fault that finds no entry takes that for a smaller one, and falls back."
+    DaxWrongQueue "G05" "dax-wait-on-wrong-queue" 3 ["hang" "deadlock"] Needs { lanes: 2, ..HUGE };
+        "Who meets a locked entry waits for the index it came with, be the entry smaller or larger."
+    DaxUnlockKeepsLocked "G06" "dax-unlock-stores-locked-entry" 3 ["hang" "deadlock" "invariant"] Needs { lanes: 2, ..DAX };
+        "The unlock stores what it finds in the index, which is locked."
+    DaxNoRetry "G07" "dax-no-retry-after-sleep" 3 ["invariant" "accounting" "hang" "deadlock"] Needs { lanes: 2, ..DAX };
+        "The memory failure handler, having slept, locks the entry it saw before."
+    DaxLocksOneIndex "G09" "dax-subpage-failure-locks-one-index" 3 ["invariant" "accounting"] Needs { lanes: 2, ..HUGE };
+        "The memory failure handler splits a huge entry and locks the part for the failed page."
+    DaxRemovalWakesOne "G10" "dax-invalidate-wakes-one" 3 ["hang" "deadlock"] Needs { lanes: 3, ..DAX };
+        "Who removes an entry wakes one of those that wait for it."
+    DaxPutNoWake "G11" "dax-put-unlocked-no-wake" 3 ["hang" "deadlock"] Needs { lanes: 2, ..DAX };
+        "Who waited for an entry and leaves it as it is wakes nobody."
+    DaxKeepsZeroPage "G12" "dax-zero-page-not-unmapped-on-write" 1 ["content" "invariant" "livelock"] DAX;
+        "Blocks are allocated under a page of zeros that is mapped, and it stays mapped."
+    DaxOverwritesHuge "G13" "dax-pmd-zero-downgrade" 1 ["content" "invariant" "accounting"] HUGE;
+        "A fault of one page takes over a huge entry without blocks instead of removing it."
+    DaxAssociatesPart "G14" "dax-disassociate-partial" 3 ["invariant"] Needs { lanes: 2, ..HUGE };
+        "A fault of one page in a huge entry that stays lets the pages of the device forget their indices, but for its own."
+    DaxFlushBeforeProtect "G15" "dax-flush-before-wrprotect" 3 ["disk" "invariant"] Needs { lanes: 2, ..DAX };
+        "Writeback flushes an entry and write-protects it afterwards."
+    DaxFlushesPart "G16" "dax-pmd-flush-partial" 1 ["disk" "invariant"] HUGE;
+        "Writeback of a huge entry write-protects and flushes the page at which it found it."
+    DaxWritesStale "G17" "dax-writeback-pfn-recheck" 3 ["disk" "invariant"] Needs { lanes: 2, ..DAX };
+        "Writeback, having waited for an entry, flushes what it was before and calls what it is now clean."
 }
 
 /// A set of faults is so many words of bits: one bit for each entry of the catalogue.

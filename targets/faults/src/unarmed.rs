@@ -129,46 +129,14 @@ unarmed! {
         "No collapse and insert."
     "F12" "collapse-of-dirty-post-eof-size-order";
         "No collapse and insert, and no crashes."
-    "G01" "dax-unlock-loses-pmd-bit";
-        "No DAX."
-    "G02" "dax-pmd-lookup-misses-pte";
-        "No DAX."
-    "G03" "dax-order0-lookup-misreads-multi";
-        "No DAX."
-    "G04" "dax-null-counts-as-conflict";
-        "No DAX."
-    "G05" "dax-wait-on-wrong-queue";
-        "No DAX."
-    "G06" "dax-unlock-stores-locked-entry";
-        "No DAX."
-    "G07" "dax-no-retry-after-sleep";
-        "No DAX."
     "G08" "dax-lock-page-self-deadlock";
-        "No DAX."
-    "G09" "dax-subpage-failure-locks-one-index";
-        "No DAX."
-    "G10" "dax-invalidate-wakes-one";
-        "No DAX."
-    "G11" "dax-put-unlocked-no-wake";
-        "No DAX."
-    "G12" "dax-zero-page-not-unmapped-on-write";
-        "No DAX."
-    "G13" "dax-pmd-zero-downgrade";
-        "No DAX."
-    "G14" "dax-disassociate-partial";
-        "No DAX."
-    "G15" "dax-flush-before-wrprotect";
-        "No DAX."
-    "G16" "dax-pmd-flush-partial";
-        "No DAX."
-    "G17" "dax-writeback-pfn-recheck";
-        "No DAX."
+        "The tree lock of a DAX file is a short one: held across a sleep it does not compile."
     "G18" "dax-truncate-pinned-page";
-        "No DAX."
+        "Nothing pins a page of a DAX file: no operation does I/O from or to a mapping."
     "G19" "dax-mkwrite-order-mismatch";
-        "No DAX."
+        "Mappings are without MAP_SYNC, so no fault syncs before it installs its entry."
     "G20" "dax-shared-cow-insert";
-        "No DAX."
+        "No reflink: no block is shared."
 }
 
 #[cfg(test)]

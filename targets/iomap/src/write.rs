@@ -20,6 +20,16 @@ impl<'a> UserBuffer<'a> {
     pub fn new(bytes: &'a [u8], readable: usize) -> UserBuffer<'a> {
         UserBuffer { bytes, readable: readable.min(bytes.len()) }
     }
+
+    /// All of it, also what cannot be read.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// How many of its bytes can be read.
+    pub fn readable(&self) -> usize {
+        self.readable
+    }
 }
 
 /// Why the use of one mapping ended.

@@ -46,7 +46,7 @@ impl Block {
     }
 
     /// Whether `next` can follow `self` in one extent.
-    fn continues(self, next: Block) -> bool {
+    pub(crate) fn continues(self, next: Block) -> bool {
         match (self, next) {
             (Block::Unwritten(a), Block::Unwritten(b)) | (Block::Written(a), Block::Written(b)) => a + 1 == b,
             _ => self == next,

@@ -13,6 +13,7 @@
 //! | [`ops`] | the operations, with the locking and ordering rules of each flavour |
 //! | [`space`] | space that runs out |
 //! | `release` | what becomes of blocks that a write got and did not come to |
+//! | [`dax`] | a file without a page cache, on a persistent device |
 //! | [`background`] | flusher, end-io worker, reclaim |
 //! | [`invariants`] | what must hold between cache, extents and sizes |
 //!
@@ -22,6 +23,7 @@
 pub mod background;
 mod cache;
 pub mod crash;
+pub mod dax;
 pub mod device;
 pub mod extents;
 pub mod file;
@@ -34,5 +36,6 @@ mod release;
 pub mod space;
 
 pub use crash::Wreck;
+pub use dax::DaxFile;
 pub use file::{Config, File};
 pub use flavour::Flavour;

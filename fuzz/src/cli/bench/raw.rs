@@ -71,7 +71,7 @@ impl Raw {
             | OpKind::EndIo
             | OpKind::DontNeed
             | OpKind::Evict => self.sync(op),
-            OpKind::Crash => Ok(()),
+            OpKind::Crash | OpKind::MemoryFailure => Ok(()),
         }
     }
 

@@ -70,6 +70,7 @@ fn a_wake_up_before_the_first_poll_is_not_lost_and_who_gives_up_leaves() {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods)] // it is about threads
 fn threads_hand_an_entry_on_one_by_one() {
     let (queue, held, turns) = (KeyedQueue::default(), Mutex::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
