@@ -27,7 +27,7 @@ use crate::program::{Exclusive, Program, check_geometry};
 use arbitrary::{Arbitrary, Unstructured};
 use fit::Fit;
 use operand::Operands;
-use oracle::{Geometry, Op, OpKind};
+use oracle::{Geometry, Op, OpKind, Shape};
 use stream::{Input, Output};
 use swarm::Swarm;
 
@@ -71,9 +71,13 @@ fn decode_ops(input: &mut Input<'_>, geometry: &Geometry, swarms: &[Swarm], lane
         // Only lane 0 changes the size, and crashes.
         let lane = if matches!(raw.kind, OpKind::Truncate | OpKind::Crash) { 0 } else { form & 7 } % lanes.len() as u8;
         let mut op = fit.fit(lane, raw);
-        if !exclusive.admits(op.kind) {
-            // Its buffered counterpart has the same range and fits wherever it does.
-            op.kind = if op.kind == OpKind::DirectRead { OpKind::Read } else { OpKind::Write };
+        if exclusive.admit(op.kind).is_err() {
+            // What stands for it has the same operands and fits wherever it does.
+            op.kind = match op.kind {
+                OpKind::DirectRead => OpKind::Read,
+                kind if kind.info().shape == Shape::Plain => OpKind::Fsync,
+                _ => OpKind::Write,
+            };
         }
         operands.note(&op);
         lanes[lane as usize].push(op);

@@ -91,43 +91,55 @@ impl Program {
         let mut exclusive = Exclusive::new(self.lanes.len());
         for (id, op) in self.ops() {
             check_op(&self.geometry, &rules, id.lane, op).map_err(|rule| Invalid { op: Some(id), rule })?;
-            if !exclusive.admits(op.kind) {
-                return Err(Invalid { op: Some(id), rule: Exclusive::RULE });
-            }
+            exclusive.admit(op.kind).map_err(|rule| Invalid { op: Some(id), rule })?;
         }
         Ok(())
     }
 }
 
-/// Direct I/O and mapped stores exclude each other in a program with several lanes.
+/// Operations that exclude each other in one program, because the flat file would have no answer.
 ///
-/// No kernel promises coherence between direct I/O and another thread's store through a mapping of the same
-/// page: a store that slips in between the flush and the I/O makes a direct read fail with EIO or
-/// see a block that was only just allocated, and a direct write is undone by the page's writeback. So the flat
-/// file would have no answer. Either of them beside buffered I/O has one, and with one lane so have both.
+/// With several lanes, direct I/O and mapped stores: no kernel promises coherence between direct I/O and another
+/// thread's store through a mapping of the same page. A store that slips in between the flush and the I/O makes a
+/// direct read fail with EIO or see a block that was only just allocated, and a direct write is undone by the page's
+/// writeback. Either of them beside buffered I/O has an answer, and with one lane so have both.
+///
+/// Crashes and I/O that fails: what a sync says is durable has other exceptions after an error that was told of, and
+/// the two are not counted together.
 #[derive(Clone, Copy, Debug)]
 pub struct Exclusive {
     lanes: usize,
     /// Whether the first of the two that was met was direct.
     direct: Option<bool>,
+    /// Whether the first of the two that was met was a crash.
+    crashes: Option<bool>,
 }
 
 impl Exclusive {
-    /// The sentence that says what is wrong.
-    pub const RULE: &str = "with several lanes a program may use mapwrite or direct I/O, not both";
+    /// The sentence that says what is wrong with direct I/O beside mapped stores.
+    pub const DIRECT: &str = "with several lanes a program may use mapwrite or direct I/O, not both";
+    /// The sentence that says what is wrong with crashes beside I/O that fails.
+    pub const CRASH: &str = "a program may crash or make I/O fail, not both";
 
-    /// The rule for a program of `lanes` lanes, before its first operation.
+    /// The rules for a program of `lanes` lanes, before its first operation.
     pub fn new(lanes: usize) -> Exclusive {
-        Exclusive { lanes, direct: None }
+        Exclusive { lanes, direct: None, crashes: None }
     }
 
     /// Whether the program may go on with an operation of this kind.
-    pub fn admits(&mut self, kind: OpKind) -> bool {
+    ///
+    /// # Errors
+    /// The rule it would break.
+    pub fn admit(&mut self, kind: OpKind) -> Result<(), &'static str> {
         let direct = kind.info().direct;
-        if self.lanes < 2 || !(direct || kind == OpKind::MapWrite) {
-            return true;
+        if self.lanes > 1 && (direct || kind == OpKind::MapWrite) && *self.direct.get_or_insert(direct) != direct {
+            return Err(Exclusive::DIRECT);
         }
-        *self.direct.get_or_insert(direct) == direct
+        let crash = kind == OpKind::Crash;
+        if (crash || kind.breaks_io()) && *self.crashes.get_or_insert(crash) != crash {
+            return Err(Exclusive::CRASH);
+        }
+        Ok(())
     }
 }
 
@@ -243,7 +255,10 @@ mod tests {
     fn lanes_share_the_file_by_the_rules() {
         let (mapped, direct) = (Op::range(OpKind::MapWrite, 0, 8), Op::range(OpKind::DirectWrite, 64, 64));
         assert_eq!(rule(vec![vec![mapped, direct]]), None);
-        assert_eq!(rule(vec![vec![mapped], vec![direct]]), Some(Exclusive::RULE));
+        assert_eq!(rule(vec![vec![mapped], vec![direct]]), Some(Exclusive::DIRECT));
+        let (crash, fail) = (Op::plain(OpKind::Crash), Op::plain(OpKind::FailRead));
+        assert_eq!(rule(vec![vec![fail, crash]]), Some(Exclusive::CRASH));
+        assert_eq!(rule(vec![vec![crash, crash]]), None);
         assert_eq!(rule(vec![vec![], vec![direct]]), None);
         assert!(rule(vec![vec![], vec![mapped]]).unwrap().contains("another lane"));
         assert!(rule(vec![]).unwrap().contains("1 to 7"));

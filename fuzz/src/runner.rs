@@ -115,13 +115,17 @@ impl Runner {
 
     fn flat(&mut self, program: &Program, page: u64) -> FlatFile {
         let lanes = program.lanes.len();
-        match self.flat.take() {
+        let mut flat = match self.flat.take() {
             Some(mut flat) => {
                 flat.reset(&program.geometry, lanes, page);
                 flat
             }
             None => FlatFile::new(&program.geometry, lanes, page),
+        };
+        if program.ops().any(|(_, op)| op.kind.breaks_io()) {
+            flat.expect_failures();
         }
+        flat
     }
 }
 
@@ -273,7 +277,10 @@ impl<'a> Shared<'a> {
         }
         let reads = op.kind.info().effect == Effect::Read;
         task.end_op(digest(outcome, if reads { buf } else { &[] }));
-        self.flat.lock().apply(id, op, outcome, buf)?;
+        let mut flat = self.flat.lock();
+        flat.apply(id, op, outcome, buf)?;
+        flat.learn_size(id, || self.model.size())?;
+        drop(flat);
         self.model.check(false).map_err(|divergence| Divergence { op: Some(id), ..divergence })
     }
 
@@ -289,9 +296,17 @@ impl<'a> Shared<'a> {
 
     async fn at_rest(&self, task: &Task) -> Result<(), Divergence> {
         let mut next = 0;
+        // What has not failed so far will not: what is looked at is what was lost before.
+        self.model.heal();
         self.compare_whole(task, &mut next).await?;
-        self.model.settle(task).await?;
+        let id = OpId { lane: CHECKER, index: next };
+        self.flat.lock().begins(CHECKER);
+        let synced = self.model.settle(task).await;
         task.end_op(next.into());
+        self.flat
+            .lock()
+            .apply(id, &Op::plain(OpKind::Fsync), synced, &[])
+            .map_err(|divergence| Divergence { op: None, ..divergence })?;
         self.compare_whole(task, &mut next).await.map_err(|divergence| match divergence.class {
             // The cache had it right a moment ago: what was written back, or where to, is wrong.
             Class::Content => Divergence { class: Class::Disk, ..divergence },

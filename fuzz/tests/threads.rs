@@ -99,7 +99,7 @@ fn at_rest(model: &Model, flat: &FlatFile) {
     let task = Task::on_thread(LaneId::CHECKER);
     for settled in [false, true] {
         if settled {
-            assert_eq!(block_on(model.settle(&task)), Ok(()));
+            assert_eq!(block_on(model.settle(&task)), Outcome::Done);
         }
         let (size, mut buf) = (model.size(), Vec::new());
         if size > 0 {
@@ -126,7 +126,10 @@ fn lanes_on_threads_of_their_own_agree_with_the_flat_file() {
             break;
         }
         generator.fill(number, &mut bytes);
-        ops += run(&decode(&bytes));
+        let mut program = decode(&bytes);
+        // An operation has its effect and is judged at different moments here, and others may meet a failure in between.
+        program.lanes.iter_mut().for_each(|ops| ops.retain(|op| !op.kind.breaks_io()));
+        ops += run(&program);
     }
     assert!(ops > 1_000, "only {ops} operations in the time");
 }

@@ -10,6 +10,7 @@ mod blame;
 mod bytes;
 mod compare;
 mod crash;
+mod failures;
 mod permitted;
 
 pub use permitted::{PERMITTED, Permitted};
@@ -21,6 +22,7 @@ use crate::op::{Effect, Op, OpId, OpKind};
 use crate::outcome::{Class, Divergence, Errno, Outcome};
 use crate::ownership::Ownership;
 use bytes::ByteSet;
+use failures::Failures;
 use std::ops::Range;
 
 /// What a file must contain, one completed operation after the other.
@@ -36,6 +38,8 @@ pub struct FlatFile {
     fragile: ByteSet,
     /// Lanes for which space runs out, once, as bits.
     short_of_space: u64,
+    /// What failing I/O leaves open, if the program makes any fail.
+    failures: Option<Failures>,
     /// The file system whose known differences are let pass.
     known_on: Option<String>,
     /// Page size of the target's mappings, bytes.
@@ -62,6 +66,7 @@ impl FlatFile {
             open: ByteSet::default(),
             fragile: ByteSet::default(),
             short_of_space: 0,
+            failures: None,
             known_on: None,
             page,
             geometry: *geometry,
@@ -88,6 +93,7 @@ impl FlatFile {
         self.open.clear();
         self.fragile.clear();
         self.short_of_space = 0;
+        self.failures = None;
         self.page = page;
         self.geometry = *geometry;
         self.lanes = lanes;
@@ -115,7 +121,9 @@ impl FlatFile {
         if matches!(outcome, Outcome::Unsupported(_)) {
             return Ok(());
         }
-        if outcome != self.plain_answer(op) && !permitted::is_permitted(self, id.lane, op, outcome) {
+        self.completes(id.lane);
+        let expected = outcome == self.plain_answer(op) || permitted::is_permitted(self, id.lane, op, outcome);
+        if !expected && !self.failure_explains(id.lane, op, outcome) {
             return Err(self.wrong_answer(id, op, outcome));
         }
         self.note_space(id.lane, op, outcome);
@@ -129,6 +137,7 @@ impl FlatFile {
             }
             Effect::Neutral => self.note_sync(id, op, outcome),
         }
+        self.note_failures(id, op, outcome);
         Ok(())
     }
 
@@ -176,7 +185,10 @@ impl FlatFile {
             | OpKind::Evict
             | OpKind::Crash
             | OpKind::FailAlloc
-            | OpKind::MemoryFailure => Outcome::Done,
+            | OpKind::MemoryFailure
+            | OpKind::FailWrite
+            | OpKind::FailRead
+            | OpKind::FailMap => Outcome::Done,
         }
     }
 
@@ -221,6 +233,7 @@ impl FlatFile {
 
     fn fill(&mut self, id: OpId, range: Range<u64>) {
         if !range.is_empty() {
+            self.keep_older(range.clone());
             self.open.remove(range.clone());
             self.note_change(&range, Fill::Written(id));
             fill_written(&mut self.content[range.start as usize..range.end as usize], id, range.start);
@@ -229,6 +242,7 @@ impl FlatFile {
 
     fn zero(&mut self, range: Range<u64>) {
         if !range.is_empty() {
+            self.keep_older(range.clone());
             self.open.remove(range.clone());
             self.fragile.remove(range.clone());
             self.note_change(&range, Fill::Zero);
@@ -270,6 +284,7 @@ impl FlatFile {
     /// only growth inside the page leaves stores beyond the new end where they are.
     fn resize(&mut self, size: u64) {
         if size < self.size() {
+            self.keep_older(size..self.size());
             self.open.remove(size..self.size());
             self.fragile.remove(size..self.size());
             self.note_change(&(size..self.size()), Fill::Zero);

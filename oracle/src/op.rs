@@ -116,6 +116,9 @@ operations! {
     Crash      "crash"       Plain  Neutral []                1 "the machine stops, what was not flushed may be lost, and comes up again; lane 0 goes on alone";
     FailAlloc  "fail_alloc"  Plain  Neutral []                2 "one more block is there for what this lane writes and stores through the cache; then, once, ENOSPC";
     MemoryFailure "memory_failure" Offset Neutral []          2 "a page of persistent memory fails and its mappings go, nothing is lost (madvise(2) with MADV_SOFT_OFFLINE, for DAX)";
+    FailWrite  "fail_write"  Plain  Neutral []                3 "the next write of the device fails with EIO, and nothing of it gets there";
+    FailRead   "fail_read"   Plain  Neutral []                2 "the next read of the device fails with EIO";
+    FailMap    "fail_map"    Plain  Neutral []                2 "the next time writeback has to find blocks it fails with EIO, and what was dirty is lost";
 }
 
 impl OpKind {
@@ -126,6 +129,11 @@ impl OpKind {
     #[inline]
     pub fn info(self) -> &'static OpInfo {
         &OPS[self as usize]
+    }
+
+    /// Whether it makes I/O fail.
+    pub fn breaks_io(self) -> bool {
+        matches!(self, OpKind::FailWrite | OpKind::FailRead | OpKind::FailMap)
     }
 
     /// The operation with this index in the table.

@@ -216,8 +216,10 @@ impl DirectoryTarget {
                 self.file.drop_cached(from, (op.off + op.len).next_multiple_of(self.page) - from)
             }
             OpKind::Reopen => self.reopen(),
-            // Nothing here makes space run out.
-            OpKind::FailAlloc => return Ok(Outcome::Unsupported(Errno::EOPNOTSUPP)),
+            // Nothing here makes a device fail, or space run out.
+            OpKind::FailAlloc | OpKind::FailWrite | OpKind::FailRead | OpKind::FailMap => {
+                return Ok(Outcome::Unsupported(Errno::EOPNOTSUPP));
+            }
             kind => unreachable!("{kind} changes the file"),
         };
         done.map(|()| Outcome::Done)
@@ -246,7 +248,10 @@ impl DirectoryTarget {
             | OpKind::Writeback
             | OpKind::EndIo
             | OpKind::Evict
-            | OpKind::FailAlloc => self.neutral(op),
+            | OpKind::FailAlloc
+            | OpKind::FailWrite
+            | OpKind::FailRead
+            | OpKind::FailMap => self.neutral(op),
             // Stopping a machine, or a file system, takes more than a directory and a user.
             OpKind::Crash => Ok(Outcome::Unsupported(Errno::EOPNOTSUPP)),
             // Never tried: it concerns the machine, not the file.

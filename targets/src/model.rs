@@ -10,7 +10,7 @@ use lanes::{LaneId, Task};
 use oracle::{Class, Divergence, Errno, Geometry, Op, OpId, OpKind, Outcome, fill};
 use pagecache::{Broken, Cursor, Error, Sizes};
 pub use simfs::Wreck;
-use simfs::{Config, DaxFile, File};
+use simfs::{Config, DaxFile, Failing, File};
 use std::sync::Arc;
 
 /// One file of the model, for one program.
@@ -110,16 +110,20 @@ impl Model {
         }
     }
 
-    /// Brings everything to the device and empties the cache.
-    ///
-    /// # Errors
-    /// If the file system lost data on the way, and knows it.
-    pub async fn settle(&self, task: &Task) -> Result<(), Divergence> {
+    /// From here on no I/O fails that has not failed yet.
+    pub fn heal(&self) {
+        if let Some(cached) = self.cached() {
+            cached.file.heal();
+        }
+    }
+
+    /// Brings everything to the device and empties the cache; what the fsync for it answered.
+    pub async fn settle(&self, task: &Task) -> Outcome {
         match &self.file {
             AnyFile::Cached(cached) => cached.settle(task).await,
             AnyFile::Dax(file) => {
                 file.settle(task).await;
-                Ok(())
+                Outcome::Done
             }
         }
     }
@@ -241,7 +245,10 @@ impl Cached {
             | OpKind::Writeback
             | OpKind::EndIo
             | OpKind::Evict
-            | OpKind::FailAlloc => {
+            | OpKind::FailAlloc
+            | OpKind::FailWrite
+            | OpKind::FailRead
+            | OpKind::FailMap => {
                 self.tend(task, op).await;
                 Ok(Outcome::Done)
             }
@@ -251,13 +258,15 @@ impl Cached {
 
     /// The error of an operation that the file system does not have.
     fn lacks(&self, kind: OpKind) -> Option<Errno> {
-        use oracle::Flavour::{Gfs2, Gfs2Journaled};
+        use oracle::Flavour::{Gfs2, Gfs2Journaled, Xfs58};
         match (self.flavour, kind) {
             (Gfs2 | Gfs2Journaled, OpKind::ZeroRange) => Some(Errno::EOPNOTSUPP),
             (Gfs2Journaled, OpKind::Fallocate | OpKind::KeepSize | OpKind::Punch) => Some(Errno::EOPNOTSUPP),
             (Gfs2Journaled, kind) if kind.info().direct => Some(Errno::EINVAL),
             // The handler for a page cache is another one, and not in the model.
             (_, OpKind::MemoryFailure) => Some(Errno::EOPNOTSUPP),
+            // Their new blocks count as written before they are: a write that fails shows what the device held.
+            (Gfs2 | Gfs2Journaled | Xfs58, OpKind::FailWrite | OpKind::FailMap) => Some(Errno::EOPNOTSUPP),
             _ => None,
         }
     }
@@ -272,6 +281,9 @@ impl Cached {
             OpKind::EndIo => file.wait_writeback(task).await,
             OpKind::Evict => file.reclaim(task, range).await,
             OpKind::FailAlloc => file.run_out_of_space(task),
+            OpKind::FailWrite => file.fail(Failing::Write),
+            OpKind::FailRead => file.fail(Failing::Read),
+            OpKind::FailMap => file.fail(Failing::Map),
             other => unreachable!("{other} can fail"),
         }
     }
@@ -285,13 +297,9 @@ impl Cached {
         }
     }
 
-    async fn settle(&self, task: &Task) -> Result<(), Divergence> {
-        self.file.settle(task, self.open(task)).await.map_err(|error| Divergence {
-            class: Class::Errno,
-            op: None,
-            offset: None,
-            detail: format!("the last fsync failed with {}", errno(error)),
-        })
+    async fn settle(&self, task: &Task) -> Outcome {
+        let synced = self.file.settle(task, self.open(task)).await;
+        synced.map_or_else(|error| Outcome::Errno(errno(error)), |()| Outcome::Done)
     }
 }
 

@@ -27,7 +27,8 @@ impl Cast {
 
     /// The vocabulary of each lane.
     pub(super) fn swarms(self, seed: u32, lanes: usize) -> Vec<Swarm> {
-        let own = |lane: usize| mix(seed, OPS.len() as u32 + lane as u32).max(1);
+        // Whether I/O fails is one draw for all lanes.
+        let own = |lane: usize| (mix(seed, OPS.len() as u32 + lane as u32) & !FAILING | seed & FAILING).max(8);
         match self {
             _ if seed == Swarm::PLAIN || lanes == 1 => vec![Swarm::new(seed)],
             Cast::Alike => vec![Swarm::new(seed)],
@@ -50,6 +51,10 @@ pub(super) struct Swarm {
 /// How much louder than its weight in the table an operation gets.
 const LOUDNESS: [u32; 8] = [1, 1, 2, 2, 4, 4, 8, 16];
 const WINDOWS: [u32; 8] = [2, 3, 4, 4, 6, 8, 12, 16];
+
+/// The low bits of a seed whose programs make I/O fail, all of them set: one program in eight. Where I/O fails much is
+/// left open, so the others are judged more strictly.
+pub(crate) const FAILING: u32 = 7;
 
 fn mix(seed: u32, n: u32) -> u32 {
     let x = (u64::from(seed) << 32 | u64::from(n)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -76,7 +81,8 @@ impl Swarm {
         let mut weights = [0; OpKind::COUNT];
         for (row, weight) in OPS.iter().zip(&mut weights) {
             let draw = mix(seed, row.kind as u32);
-            if !draw.is_multiple_of(3) && admits(row) {
+            let fails = !row.kind.breaks_io() || seed & FAILING == FAILING;
+            if fails && !draw.is_multiple_of(3) && admits(row) {
                 *weight = u32::from(row.weight) * LOUDNESS[(draw >> 8) as usize % LOUDNESS.len()];
             }
         }

@@ -23,7 +23,8 @@ fn simpler_kinds(kind: OpKind) -> &'static [OpKind] {
         Reopen => &[Fsync, Evict],
         SeekData | SeekHole => &[Stat],
         MemoryFailure => &[Reopen],
-        Read | Write | Truncate | Fallocate | Fsync | Stat | EndIo | Evict | Crash | FailAlloc => &[],
+        Read | Write | Truncate | Fallocate | Fsync | Stat | EndIo | Evict => &[],
+        Crash | FailAlloc | FailWrite | FailRead | FailMap => &[],
     }
 }
 

@@ -18,6 +18,9 @@ impl FlatFile {
         if let Some(durable) = &mut self.durable {
             durable.begin(lane);
         }
+        if let Some(failures) = &mut self.failures {
+            failures.begins(lane);
+        }
     }
 
     /// `op` was under way in another lane when the machine stopped.

@@ -177,7 +177,8 @@ impl FlatFile {
     pub(super) fn note_space(&mut self, lane: u8, op: &Op, outcome: Outcome) {
         if op.kind == OpKind::FailAlloc {
             self.short_of_space |= 1 << lane;
-        } else if SPENDS.contains(&op.kind)
+        } else if self.failures.is_none() // a read that failed may have been the reason
+            && SPENDS.contains(&op.kind)
             && outcome != self.plain_answer(op)
             && space_runs_out(self, lane, op, outcome)
         {
@@ -191,7 +192,8 @@ impl FlatFile {
         let known = self.known(lane, range.start..end.max(range.start));
         known.flat_map(|part| self.open.outside(part)).find_map(|part| {
             let bytes = &self.content[part.start as usize..part.end as usize];
-            bytes.iter().position(|byte| *byte != 0).map(|at| part.start + at as u64)
+            let data = |(at, byte): &(u64, &u8)| **byte != 0 && !self.may_be_older(*at, 0);
+            (part.start..).zip(bytes).find(data).map(|(at, _)| at)
         })
     }
 }

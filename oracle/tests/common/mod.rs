@@ -41,6 +41,7 @@ impl Bench {
     pub(crate) fn answer(&mut self, lane: u8, op: Op, outcome: Outcome, found: &[u8]) -> Result<(), Divergence> {
         let id = OpId { lane, index: self.next[lane as usize] };
         self.next[lane as usize] += 1;
+        self.file.begins(lane);
         self.file.apply(id, &op, outcome, found)
     }
 

@@ -53,6 +53,8 @@ const ANY: Needs = Needs { flavours: CACHED, ..Needs::ANY };
 const DELALLOC: &[&str] = &["xfs", "xfs-5.8", "ext4"];
 const DAX: Needs = Needs { flavours: &["dax"], ..ANY };
 const HUGE: Needs = Needs { large_folios: true, ..DAX };
+/// The flavours on which writes may fail.
+const FAILING: &[&str] = &["xfs", "ext4"];
 const SMALL_BLOCKS: Needs = Needs { small_blocks: true, ..ANY };
 
 /// One row of the table.
@@ -230,6 +232,8 @@ faults! {
         "A folio that is read in several parts is unlocked by the first one that has no other in flight."
     FirstBlockUptodate "D18" "partial-uptodate-range-math" 1 ["content" "invariant" "disk"] SMALL_BLOCKS;
         "A range counts as uptodate if its first block is."
+    ReadErrorUptodate "D19" "read-error-left-uptodate" 1 ["content" "disk"] Needs { ops: &["fail_read"], ..ANY };
+        "A block that could not be read counts as uptodate."
     FailedReadSticks "D20" "readahead-error-then-partial-write" 1 ["content" "disk" "invariant"] Needs { readahead: true, ..SMALL_BLOCKS };
         "While a folio remembers a failed read, the blocks a write fills are not marked uptodate."
     ReadaheadUnlocked "D21" "readahead-without-invalidate-lock" 3 ["content" "disk" "invariant"] Needs { readahead: true, lanes: 2, ..ANY };
@@ -248,6 +252,14 @@ faults! {
         "Writeback of a folio writes all its blocks, not only the dirty ones."
     DirtyClearOutward "E09" "ifs-dirty-clear-rounding" 1 ["content" "disk" "invariant"] Needs { flavours: &["ext4"], ..SMALL_BLOCKS };
         "Clearing part of a folio's dirty state rounds outward to whole blocks."
+    FailureLeavesDirty "E10" "writeback-failure-leaves-block-dirty" 1 ["invariant" "accounting"] Needs { flavours: FAILING, small_blocks: true, ops: &["fail_map"], ..ANY };
+        "A folio for which writeback finds no blocks keeps the dirty bits of its blocks."
+    MapErrorUnrecorded "E11" "writeback-error-not-recorded" 1 ["content" "disk"] Needs { flavours: FAILING, ops: &["fail_map"], ..ANY };
+        "Only errors of the device are recorded: if writeback finds no blocks, no sync tells of it."
+    ErrorToldOnce "E12" "errseq-reported-once-globally" 3 ["invariant" "content" "disk"] Needs { flavours: FAILING, ops: &["fail_write"], ..ANY };
+        "Of data that was lost only the first description that asks is told."
+    OpenSkipsUnseen "E13" "errseq-open-skips-unseen" 1 ["invariant" "content" "disk"] Needs { flavours: FAILING, ops: &["fail_write"], ..ANY };
+        "A description that is opened knows of errors that nobody has been told of."
     MarkOnCleanFolio "E15" "stale-dirty-tag-on-clean-folio" 2 ["invariant"] ANY;
         "A folio that was cleaned and needed no I/O keeps its dirty mark."
     CachedMappingUnvalidated "E18" "writeback-uses-cached-mapping-unvalidated" 3 ["content" "disk" "invariant" "accounting"] ANY;
@@ -256,6 +268,8 @@ faults! {
         "A write waits for fewer dirty pages while it holds a folio lock."
     StablePageNotWaited "E23" "stable-page-not-waited" 3 ["invariant"] Needs { stable_pages: true, ..ANY };
         "Writes and stores change a folio that is being written, on a device that needs stable data."
+    FailedIoConverted "E25" "failed-io-still-converted" 1 ["content" "disk"] Needs { flavours: FAILING, ops: &["fail_write"], ..ANY };
+        "Unwritten blocks are converted and the size on the device is raised though the write has failed."
     FaultMapsOrphan "F01" "fault-maps-orphan" 3 ["content" "invariant"] ANY;
         "A fault maps the folio it found though it has left the file meanwhile."
     FaultNoSizeRecheck "F02" "fault-no-isize-recheck" 3 ["size" "content" "invariant" "errno"] Needs { lanes: 2, ..ANY };

@@ -44,7 +44,7 @@ unarmed! {
     "A32" "cow-conversion-race-no-retry";
         "No reflink, so no second fork to convert."
     "A33" "cow-writeback-failure-leaves-data-fork-delalloc";
-        "No reflink, and no I/O fails."
+        "No reflink, so no second fork whose reservation could stay."
     "A34" "write-begin-cow-zero-decision-uses-dest";
         "No reflink, so source and destination are one mapping."
     "A45" "reflink-dest-past-eof-not-zeroed";
@@ -83,8 +83,6 @@ unarmed! {
         "Direct I/O is synchronous and keeps i_rwsem to its end."
     "D14" "dio-fallback-leaves-dirty";
         "No valid program reaches the fallback: nothing can keep a folio in the cache."
-    "D19" "read-error-left-uptodate";
-        "No read fails."
     "E02" "redirty-during-submit-clears-tag";
         "Nothing makes a folio dirty without its lock once its entries are write-protected."
     "E03" "towrite-cleared-by-other-writer";
@@ -93,14 +91,6 @@ unarmed! {
         "Programs end: no lane can go on dirtying ahead of a walk for ever."
     "E06" "wait-writeback-not-rechecked";
         "Every wait tests its condition again, by construction: there is no single wait to arm."
-    "E10" "writeback-failure-leaves-block-dirty";
-        "No mapping and no write fails."
-    "E11" "writeback-error-not-recorded";
-        "No mapping and no write fails."
-    "E12" "errseq-reported-once-globally";
-        "No write fails, and the error state is one bit for all."
-    "E13" "errseq-open-skips-unseen";
-        "No write fails, and the error state is one bit for all."
     "E14" "inode-dirty-flag-lost";
         "The inode has no dirty flags."
     "E16" "redirty-accounting";
@@ -115,8 +105,6 @@ unarmed! {
         "Flag, mark and counter change in one section of the index lock."
     "E24" "end-io-merge-across-types";
         "Each run of blocks of a folio is an I/O of its own: none are merged."
-    "E25" "failed-io-still-converted";
-        "No write fails."
     "F07" "punch-unaligned-flush-range";
         "Extents are single blocks: nothing outside of the range is changed with it."
     "F08" "collapse-stale-cache";

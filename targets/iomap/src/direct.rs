@@ -11,7 +11,8 @@ use std::ops::Range;
 /// once, at the start. What is dirty in the cache is written first.
 ///
 /// # Errors
-/// [`Error::Io`] if a store slipped in after that and left delayed allocation.
+/// [`Error::Io`] if what is dirty could not be written, if the device fails, or if a store slipped in and left delayed
+/// allocation.
 pub async fn read<F: FileSystem>(fs: &F, task: &Task, range: Range<u64>, buf: &mut [u8]) -> Result<u64> {
     let mapping = fs.mapping();
     let end = range.end.min(mapping.i_size());
@@ -19,7 +20,7 @@ pub async fn read<F: FileSystem>(fs: &F, task: &Task, range: Range<u64>, buf: &m
         return Ok(0);
     }
     if !mapping.faults.armed(Fault::DirectReadNoFlush) {
-        write_and_wait(fs, task, range.start..end).await;
+        write_and_wait(fs, task, range.start..end).await?;
     }
     task.at(Y::D1).await;
     let mut pos = range.start;
@@ -31,7 +32,7 @@ pub async fn read<F: FileSystem>(fs: &F, task: &Task, range: Range<u64>, buf: &m
         let into = &mut buf[(part.start - range.start) as usize..(part.end - range.start) as usize];
         match map.kind {
             Kind::Hole | Kind::Unwritten => into.fill(0),
-            Kind::Mapped => fs.read_device(map.addr_of(pos), into),
+            Kind::Mapped => fs.read_device(map.addr_of(pos), into)?,
             Kind::Delalloc => return Err(Error::Io),
         }
         task.at(Y::D4).await;
@@ -54,7 +55,7 @@ pub async fn write<F: FileSystem>(fs: &F, task: &Task, start: u64, bytes: &[u8])
     let folios = range.start..mapping.sizes.page_up(range.end);
     let armed = |fault| mapping.faults.armed(fault);
     if !armed(Fault::DirectWriteNoFlush) {
-        write_and_wait(fs, task, folios.clone()).await;
+        write_and_wait(fs, task, folios.clone()).await?;
         task.at(Y::D1).await;
         mapping.invalidate(task, &folios).await?;
     }
@@ -65,7 +66,8 @@ pub async fn write<F: FileSystem>(fs: &F, task: &Task, start: u64, bytes: &[u8])
         task.at(Y::D2).await;
         let map = fs.begin(task, pos..range.end, Purpose::DirectWrite).await?;
         let part = pos..range.end.min(map.range.end);
-        write_part(fs, task, &map, &part, &bytes[(part.start - start) as usize..(part.end - start) as usize]).await;
+        // After an error nothing is converted, not even what came before it, and the size stays.
+        write_part(fs, task, &map, &part, &bytes[(part.start - start) as usize..(part.end - start) as usize]).await?;
         if map.kind == Kind::Unwritten {
             unwritten.push(part.clone());
         }
@@ -101,7 +103,7 @@ pub async fn write<F: FileSystem>(fs: &F, task: &Task, start: u64, bytes: &[u8])
 }
 
 /// Writes one part, with the rest of its first and last block zeroed where they hold nothing of the file's.
-async fn write_part<F: FileSystem>(fs: &F, task: &Task, map: &Iomap, part: &Range<u64>, bytes: &[u8]) {
+async fn write_part<F: FileSystem>(fs: &F, task: &Task, map: &Iomap, part: &Range<u64>, bytes: &[u8]) -> Result<()> {
     let mapping = fs.mapping();
     let armed = mapping.faults.armed(Fault::NoSubBlockPad);
     let empty = map.new || map.kind == Kind::Unwritten;
@@ -109,19 +111,21 @@ async fn write_part<F: FileSystem>(fs: &F, task: &Task, map: &Iomap, part: &Rang
     let tail = part.end..mapping.sizes.block_up(part.end);
     task.at(Y::D3).await;
     if empty && !armed {
-        zero_device(fs, map, head);
+        zero_device(fs, map, head)?;
     }
-    fs.write_device(map.addr_of(part.start), bytes);
+    fs.write_device(map.addr_of(part.start), bytes)?;
     // Beyond the end of file even a block with data has nothing that counts.
     let beyond_eof = part.end >= mapping.i_size() && !mapping.faults.armed(Fault::NoPadPastEof);
     if (empty || beyond_eof) && !armed {
-        zero_device(fs, map, tail);
+        zero_device(fs, map, tail)?;
     }
     task.at(Y::D4).await;
+    Ok(())
 }
 
-fn zero_device<F: FileSystem>(fs: &F, map: &Iomap, range: Range<u64>) {
-    if !range.is_empty() {
-        fs.write_device(map.addr_of(range.start), &vec![0; (range.end - range.start) as usize]);
+fn zero_device<F: FileSystem>(fs: &F, map: &Iomap, range: Range<u64>) -> Result<()> {
+    match range.is_empty() {
+        true => Ok(()),
+        false => fs.write_device(map.addr_of(range.start), &vec![0; (range.end - range.start) as usize]),
     }
 }

@@ -122,18 +122,21 @@ fn next_run<F: FileSystem>(
     Some((start..start + (1 + more as u64) * block, zero))
 }
 
-/// Completes a read: the bytes are in their place, and only then is the folio uptodate, and unlocked if it was the
+/// Completes a read. What could not be read is not valid: whoever needs it reads it again, and fails only if that
+/// does. Otherwise the bytes are in their place, and only then is the folio uptodate, and unlocked if it was the
 /// last of its reads.
 pub async fn complete_read<F: FileSystem>(fs: &F, task: &Task, io: ReadIo) {
     let mapping = fs.mapping();
     let refused = io.ahead && gives_up(task, Y::E1);
+    let mut valid = false;
     if !refused {
         let start = mapping.pos(&io.folio);
         let window = (io.range.start - start) as usize..(io.range.end - start) as usize;
-        fs.read_device(io.addr, &mut io.folio.data.write()[window]);
+        let read = fs.read_device(io.addr, &mut io.folio.data.write()[window]);
+        valid = read.is_ok() || mapping.faults.armed(Fault::ReadErrorUptodate);
     }
     task.at(Y::E1).await;
-    mapping.end_read(&io.folio, &io.range, !refused);
+    mapping.end_read(&io.folio, &io.range, valid);
 }
 
 /// Passes the folio's bytes of `range`, file positions, to `f`.
@@ -170,7 +173,7 @@ pub(crate) async fn prepare_edges<F: FileSystem>(
             write_into(folio, bytes.start, &one, |into| into.fill(0));
         } else {
             task.at(Y::W8).await;
-            write_into(folio, bytes.start, &one, |into| fs.read_device(map.addr_of(one.start), into));
+            write_into(folio, bytes.start, &one, |into| fs.read_device(map.addr_of(one.start), into))?;
         }
         mapping.mark_uptodate(folio, &one);
     }

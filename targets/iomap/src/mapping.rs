@@ -116,11 +116,21 @@ pub trait FileSystem: FileOps {
     /// Queues a read; [`crate::fill::complete_read`] ends it.
     fn submit_read(&self, io: ReadIo);
 
+    /// Writeback found no blocks for `range` of a locked folio, and will not come back for it: gives up what is
+    /// reserved there.
+    fn discard(&self, range: Range<u64>);
+
     /// Reads the device.
-    fn read_device(&self, addr: u64, into: &mut [u8]);
+    ///
+    /// # Errors
+    /// Of the device: `into` is as it was.
+    fn read_device(&self, addr: u64, into: &mut [u8]) -> Result<()>;
 
     /// Writes the device.
-    fn write_device(&self, addr: u64, from: &[u8]);
+    ///
+    /// # Errors
+    /// Of the device: nothing is written.
+    fn write_device(&self, addr: u64, from: &[u8]) -> Result<()>;
 
     /// Unwritten blocks of `range` now hold data.
     fn convert(&self, range: Range<u64>);

@@ -41,9 +41,13 @@ pub enum Mode {
 }
 
 /// Writes what is dirty in `range` and waits for it.
-pub async fn write_and_wait<F: FileSystem>(fs: &F, task: &Task, range: Range<u64>) {
+///
+/// # Errors
+/// [`Error::Io`](pagecache::Error::Io) if data of the file was lost and nobody has been told, in `range` or not.
+pub async fn write_and_wait<F: FileSystem>(fs: &F, task: &Task, range: Range<u64>) -> Result<()> {
     write_range(fs, task, range.clone(), Mode::Integrity).await;
     wait_range(fs, task, range).await;
+    fs.mapping().take_lost()
 }
 
 /// Submits what is dirty in `range`.
@@ -131,12 +135,17 @@ async fn submit_folio<F: FileSystem>(fs: &F, task: &Task, folio: Locked, i_size:
     begin_io(fs, task, &folio).await;
     let mut pos = bytes.start;
     let end = mapping.sizes.block_up(i_size.min(bytes.end)).min(bytes.end);
-    let mut submitted = false;
+    let (mut submitted, mut unmapped) = (false, false);
     while let Some(run) = dirty_run(fs, &folio, pos..end) {
         task.at(Y::B4).await;
         let Ok(map) = blocks_for(fs, task, &run, cached).await else {
+            // Nobody comes back for the rest of the folio, which is clean from here on.
             task.at(Y::B12).await;
-            mapping.set_error();
+            fs.discard(run.start..bytes.end);
+            if !mapping.faults.armed(Fault::MapErrorUnrecorded) {
+                mapping.set_error();
+            }
+            unmapped = true;
             break;
         };
         let part = run.start..run.end.min(map.range.end);
@@ -161,7 +170,9 @@ async fn submit_folio<F: FileSystem>(fs: &F, task: &Task, folio: Locked, i_size:
     // All of them, those beyond the end of file included: a store makes the whole folio dirty.
     let keep = mapping.faults.armed(Fault::DirtyBeyondEof);
     let written = mapping.blocks_touched(&folio, &(bytes.start..end));
-    mapping.with_blocks(&folio, |state| state.clear_dirty(0..if keep { written.end } else { state.count }));
+    if !(unmapped && mapping.faults.armed(Fault::FailureLeavesDirty)) {
+        mapping.with_blocks(&folio, |state| state.clear_dirty(0..if keep { written.end } else { state.count }));
+    }
     let reference = folio.unlock();
     task.at(Y::B8).await;
     if drops_last(fs, &reference, submitted) {
@@ -261,21 +272,30 @@ fn expect_stable<F: FileSystem>(fs: &F, io: &WriteIo) {
 /// Completes a write: its data is on the device, extents are converted, the size on the device is raised, and
 /// only then does the folio stop being under writeback. A reader that no longer finds the folio must find the
 /// extents converted.
+///
+/// If the device fails nothing is converted and the size stays: the blocks hold what they held. The folio is clean
+/// all the same, and whoever waits for it finds the error recorded.
 pub async fn complete<F: FileSystem>(fs: &F, task: &Task, io: WriteIo) {
     let faults = fs.mapping().faults;
     task.at(Y::E2).await;
     expect_stable(fs, &io);
-    fs.write_device(io.addr, &io.data);
+    let written = fs.write_device(io.addr, &io.data);
+    if written.is_err() {
+        fs.mapping().set_error();
+    }
+    let converts = written.is_ok() || faults.armed(Fault::FailedIoConverted);
     let early = faults.armed(Fault::EndBeforeConversion);
     if early {
         finish_io(fs, task, &io.folio).await;
     }
     task.at(Y::E3).await;
-    if io.unwritten {
+    if io.unwritten && converts {
         fs.convert(io.range.clone());
     }
     task.at(Y::E4).await;
-    fs.raise_disk_size(io.data_end);
+    if converts {
+        fs.raise_disk_size(io.data_end);
+    }
     task.at(Y::E5).await;
     if !early {
         finish_io(fs, task, &io.folio).await;

@@ -29,7 +29,7 @@ pub async fn zero_range<F: FileSystem>(fs: &F, task: &Task, range: Range<u64>) -
         if matches!(map.kind, Kind::Hole | Kind::Unwritten) {
             if dirty {
                 task.at(Y::Z3).await;
-                write_and_wait(fs, task, pos..range.end).await;
+                write_and_wait(fs, task, pos..range.end).await?;
                 dirty = false;
             } else {
                 pos = map.range.end;

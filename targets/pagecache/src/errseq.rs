@@ -75,11 +75,14 @@ impl ErrSeq {
     }
 
     /// The error the description has not been told of, if there is one; now it has. And whether that is what the rule
-    /// asks for.
-    pub fn check_and_advance(&self, cursor: &Cursor) -> (Option<u32>, Result<(), Breach>) {
+    /// asks for. `shared` is as if all had one cursor: whoever asks first is told.
+    pub fn check_and_advance(&self, cursor: &Cursor, shared: bool) -> (Option<u32>, Result<(), Breach>) {
         let mut state = self.state.lock();
         let mut told = cursor.state.lock();
-        let new = state.value != told.value;
+        let new = match shared {
+            true => state.value != 0 && state.value & SEEN == 0,
+            false => state.value != told.value,
+        };
         if new {
             state.value |= SEEN;
             told.value = state.value;
@@ -122,7 +125,7 @@ mod tests {
         }
 
         fn ask(&self) -> Option<u32> {
-            let (told, kept) = self.0.check_and_advance(&self.1);
+            let (told, kept) = self.0.check_and_advance(&self.1, false);
             assert_eq!(kept, Ok(()));
             told
         }
@@ -157,9 +160,9 @@ mod tests {
         let errors = ErrSeq::default();
         let cursor = Cursor::default();
         errors.set(EIO);
-        assert_eq!(errors.check_and_advance(&cursor), (Some(EIO), Ok(())));
+        assert_eq!(errors.check_and_advance(&cursor, false), (Some(EIO), Ok(())));
         cursor.state.lock().value = 0;
-        assert_eq!(errors.check_and_advance(&cursor), (Some(EIO), Err(Breach::Repeated)));
+        assert_eq!(errors.check_and_advance(&cursor, false), (Some(EIO), Err(Breach::Repeated)));
     }
 
     #[test]
@@ -168,7 +171,7 @@ mod tests {
         errors.set(EIO);
         let cursor = Cursor::default();
         errors.open(&cursor, true);
-        assert_eq!(errors.check_and_advance(&cursor), (None, Err(Breach::Withheld)));
+        assert_eq!(errors.check_and_advance(&cursor, false), (None, Err(Breach::Withheld)));
     }
 
     /// Every sequence of seven steps by two descriptions, the audit being the judge.

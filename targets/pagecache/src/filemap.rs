@@ -47,7 +47,8 @@ impl Mapping {
             let mut access = || self.page_table.load(page, within.clone(), self.sizes.page, into);
             match self.access(fs, task, page, false, &mut access).await {
                 Ok(()) => pos = next,
-                Err(Error::Bus) => break,
+                // What cannot be read is a SIGBUS, too.
+                Err(Error::Bus | Error::Io) => break,
                 Err(error) => return Err(error),
             }
         }
@@ -65,7 +66,8 @@ impl Mapping {
             let mut access = || self.page_table.store(page, within.start, self.sizes.page, from);
             match self.access(fs, task, page, true, &mut access).await {
                 Ok(()) => pos = next,
-                Err(Error::Bus | Error::NoSpace) => break,
+                // What cannot be read is a SIGBUS, too.
+                Err(Error::Bus | Error::NoSpace | Error::Io) => break,
                 Err(error) => return Err(error),
             }
         }

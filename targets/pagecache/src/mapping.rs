@@ -163,7 +163,7 @@ impl Mapping {
 
     /// Opens a description: which errors it will be told of.
     pub fn open(&self, cursor: &Cursor) {
-        self.errors.open(cursor, false);
+        self.errors.open(cursor, self.faults.armed(Fault::OpenSkipsUnseen));
     }
 
     /// Tells the description of data that was lost since it was last told.
@@ -172,7 +172,7 @@ impl Mapping {
     /// [`Error::Io`] if there was some.
     pub fn check_error(&self, cursor: &Cursor) -> Result<()> {
         self.lost.store(false, Relaxed);
-        let (told, kept) = self.errors.check_and_advance(cursor);
+        let (told, kept) = self.errors.check_and_advance(cursor, self.faults.armed(Fault::ErrorToldOnce));
         if let Err(breach) = kept {
             let message = match breach {
                 Breach::Withheld => "data was lost, and a sync that must tell of it does not",

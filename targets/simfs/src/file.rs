@@ -2,6 +2,7 @@
 
 use crate::device::{Blocks, Device, Garbage};
 use crate::extents::{Block, Extents};
+use crate::failures::{Failing, Failures};
 use crate::flavour::Flavour;
 use crate::journal::Journal;
 use crate::log::Inode;
@@ -61,6 +62,8 @@ pub struct File {
     pub(crate) dio: InFlight,
     pub(crate) extents: Mutex<Extents>,
     pub(crate) device: Device,
+    /// What is going to fail.
+    pub(crate) failures: Failures,
     /// What is submitted, oldest first.
     pub(crate) queue: Mutex<VecDeque<Io>>,
     pub(crate) journal: Journal,
@@ -103,6 +106,7 @@ impl File {
             dio: InFlight::default(),
             extents: Mutex::new(extents),
             device,
+            failures: Failures::default(),
             queue: Mutex::default(),
             submitted: Event::default(),
             journal: Journal::default(),
@@ -327,6 +331,7 @@ impl FileSystem for File {
 
     async fn map_blocks(&self, task: &Task, range: Range<u64>) -> Result<Iomap> {
         task.at(Y::B4a).await;
+        self.failures.meet(Failing::Map)?;
         let blocks = self.blocks_of(&range);
         let mut extents = self.extents.lock();
         if extents.get(blocks.start) == Block::Delalloc {
@@ -345,12 +350,20 @@ impl FileSystem for File {
         self.submitted.raise();
     }
 
-    fn read_device(&self, addr: u64, into: &mut [u8]) {
-        self.device.read(addr, into);
+    fn discard(&self, range: Range<u64>) {
+        self.release(range);
     }
 
-    fn write_device(&self, addr: u64, from: &[u8]) {
+    fn read_device(&self, addr: u64, into: &mut [u8]) -> Result<()> {
+        self.failures.meet(Failing::Read)?;
+        self.device.read(addr, into);
+        Ok(())
+    }
+
+    fn write_device(&self, addr: u64, from: &[u8]) -> Result<()> {
+        self.failures.meet(Failing::Write)?;
         self.device.write(addr, from);
+        Ok(())
     }
 
     fn convert(&self, range: Range<u64>) {

@@ -7,6 +7,7 @@
 //! | [`log`] | the log of metadata: what is committed, what is durable |
 //! | [`crash`] | what a crash leaves, and the file that comes up after it |
 //! | [`extents`] | a file's block map, its sequence counter, its size on the device |
+//! | [`failures`] | I/O that is going to fail |
 //! | [`flavour`](mod@flavour) | whose policies it follows |
 //! | [`file`](mod@file) | the file: locks, and what `iomap` asks of it |
 //! | [`journal`] | transactions, pinned blocks, and the flush of the log |
@@ -26,6 +27,7 @@ pub mod crash;
 pub mod dax;
 pub mod device;
 pub mod extents;
+pub mod failures;
 pub mod file;
 pub mod flavour;
 pub mod invariants;
@@ -37,5 +39,6 @@ pub mod space;
 
 pub use crash::Wreck;
 pub use dax::DaxFile;
+pub use failures::Failing;
 pub use file::{Config, File};
 pub use flavour::Flavour;

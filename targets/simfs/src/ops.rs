@@ -1,6 +1,7 @@
 //! The operations of a file, with the locking and ordering rules of each flavour.
 
 use crate::extents::Block;
+use crate::failures::Failing;
 use crate::file::File;
 use faults::Fault;
 use iomap::seek::Whence;
@@ -163,7 +164,7 @@ impl File {
             None => self.write(task, pos, buffer).await?,
         };
         let range = pos..pos + bytes.len() as u64;
-        write_and_wait(self, task, range.clone()).await;
+        write_and_wait(self, task, range.clone()).await?;
         let _ = self.mapping.invalidate(task, &range).await;
         Ok(written)
     }
@@ -221,9 +222,10 @@ impl File {
             self.mapping.truncate_to(task, size).await;
         }
         let disk_size = self.extents.lock().disk_size();
+        let mut flushed = Ok(());
         if did_zero || (size > disk_size && old != disk_size) {
             task.at(Y::T6).await;
-            write_and_wait(self, task, disk_size..size).await;
+            flushed = write_and_wait(self, task, disk_size..size).await;
         }
         task.at(Y::T7).await;
         let mut extents = self.extents.lock();
@@ -232,7 +234,8 @@ impl File {
             let end = extents.len();
             extents.remove(size.div_ceil(self.mapping.sizes.block)..end, &self.device);
         }
-        Ok(())
+        // The size has changed nevertheless.
+        flushed
     }
 
     /// Allocates unwritten blocks where there are none; with `extend`, raises the size to the end of the range.
@@ -298,7 +301,7 @@ impl File {
             // Wider than the range: nothing over a touched block or page may be dirty or on its way.
             let unit = sizes.page.max(sizes.block);
             let wide = range.start / unit * unit..range.end.next_multiple_of(unit);
-            write_and_wait(self, task, wide.clone()).await;
+            write_and_wait(self, task, wide.clone()).await?;
             self.mapping.punch_out(task, wide, Removal::Truncate).await;
         } else {
             self.disk_size_before_punch(&range);
@@ -316,7 +319,7 @@ impl File {
         if end == self.size() && !end.is_multiple_of(sizes.page) {
             // The rest of that page is zeroed by writing it.
             task.at(Y::P5).await;
-            write_and_wait(self, task, end / sizes.page * sizes.page..u64::MAX).await;
+            write_and_wait(self, task, end / sizes.page * sizes.page..u64::MAX).await?;
         }
         Ok(())
     }
@@ -357,7 +360,8 @@ impl File {
     /// # Errors
     /// [`Error::Io`] if data was lost since this description was last told.
     pub async fn sync_range(&self, task: &Task, open: &Cursor, range: Range<u64>) -> Result<()> {
-        write_and_wait(self, task, range).await;
+        // What this says of errors is for those who have no description.
+        let _ = write_and_wait(self, task, range).await;
         task.at(Y::Y5).await;
         self.mapping.check_error(open)
     }
@@ -408,6 +412,16 @@ impl File {
         iomap::seek::seek(self, task, from, whence).await
     }
 
+    /// The next one of these fails.
+    pub fn fail(&self, what: Failing) {
+        self.failures.arm(what);
+    }
+
+    /// From here on nothing fails that has not failed yet.
+    pub fn heal(&self) {
+        self.failures.disarm();
+    }
+
     /// Opens a description of the file.
     pub fn open(&self) -> Cursor {
         let cursor = Cursor::default();
@@ -441,7 +455,7 @@ impl File {
         let synced = self.fsync(task, open, ALL).await;
         self.mapping.unmap_all(task).await;
         // What came back dirty from the page table is written, too.
-        write_and_wait(self, task, ALL).await;
+        let _ = write_and_wait(self, task, ALL).await;
         self.reclaim(task, ALL).await;
         synced
     }

@@ -140,7 +140,7 @@ impl File {
     }
 
     /// Gives up the reservation of bytes `range`, whole blocks, where there still is one.
-    fn release(&self, range: Range<u64>) {
+    pub(crate) fn release(&self, range: Range<u64>) {
         if range.is_empty() {
             return;
         }

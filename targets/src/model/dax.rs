@@ -46,9 +46,11 @@ pub(super) async fn perform(
         OpKind::SeekData => file.seek(task, op.off, Whence::Data).await.map(Outcome::Position),
         OpKind::SeekHole => file.seek(task, op.off, Whence::Hole).await.map(Outcome::Position),
         OpKind::Stat => Ok(Outcome::Position(file.size())),
-        // Only the data is modelled as something that a loss of power takes back, not the file system; and there is
-        // always space.
-        OpKind::Crash | OpKind::FailAlloc => Ok(Outcome::Unsupported(Errno::EOPNOTSUPP)),
+        // Only the data is modelled as something that a loss of power takes back, not the file system; there is
+        // always space; and there is no device whose I/O could fail.
+        OpKind::Crash | OpKind::FailAlloc | OpKind::FailWrite | OpKind::FailRead | OpKind::FailMap => {
+            Ok(Outcome::Unsupported(Errno::EOPNOTSUPP))
+        }
         OpKind::Fsync
         | OpKind::Fdatasync
         | OpKind::Msync

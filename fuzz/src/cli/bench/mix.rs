@@ -54,7 +54,7 @@ impl Mix {
             // No directory can crash.
             Mix::All => OPS
                 .iter()
-                .filter(|row| row.kind != OpKind::Crash)
+                .filter(|row| row.kind != OpKind::Crash && !row.kind.breaks_io())
                 .flat_map(|row| vec![row.kind; row.weight.into()])
                 .collect(),
         }

@@ -62,7 +62,7 @@ impl Raw {
             OpKind::SeekHole => self.file.seek_hole(op.off).map(drop),
             OpKind::Stat => self.file.size().map(drop),
             OpKind::Reopen => self.reopen(),
-            OpKind::FailAlloc => Ok(()),
+            OpKind::FailAlloc | OpKind::FailWrite | OpKind::FailRead | OpKind::FailMap => Ok(()),
             OpKind::Msync
             | OpKind::Fsync
             | OpKind::Fdatasync
