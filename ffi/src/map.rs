@@ -67,6 +67,18 @@ impl Mapping {
         unsafe { sys::shim_store(to, buf.as_ptr().cast(), buf.len() as u64) }
     }
 
+    /// Writes the `len` bytes of the mapping at `off` to the file, at the same place: pwrite(2) with a buffer that is
+    /// the file's own memory. Returns how many bytes were written.
+    ///
+    /// # Panics
+    /// If the range leaves the mapping.
+    pub fn pwrite_to(&self, file: &File, off: u64, len: u64) -> Result<u64> {
+        let from = self.at(off, len as usize);
+        let fd = file.as_fd().as_raw_fd();
+        // SAFETY: the range lies in this mapping; where the kernel cannot read it, it says so.
+        check("pwrite", unsafe { sys::shim_pwrite(fd, from, len, off) })
+    }
+
     /// Writes the pages that hold `[off, off + len)` to the device and waits: msync(2) with `MS_SYNC`.
     ///
     /// # Panics

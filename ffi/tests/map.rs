@@ -80,6 +80,18 @@ fn threads_fault_independently() {
 }
 
 #[test]
+fn a_file_is_written_from_its_own_mapping_as_far_as_that_can_be_read() {
+    let file = scratch();
+    file.pwrite(&[7; 100], 0).unwrap();
+    let map = Mapping::shared(&file, 2 * PAGE).unwrap();
+    assert_eq!(map.pwrite_to(&file, 10, 50).unwrap(), 50);
+    let mut buf = [0; 100];
+    assert_eq!((file.pread(&mut buf, 0).unwrap(), buf), (100, [7; 100]));
+    // Behind the last page there is nothing to read.
+    assert_eq!(map.pwrite_to(&file, PAGE, 10).unwrap_err().errno, 14);
+}
+
+#[test]
 #[should_panic(expected = "leave a mapping")]
 fn an_access_outside_the_mapping_is_refused() {
     let file = scratch();

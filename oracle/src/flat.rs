@@ -156,7 +156,7 @@ impl FlatFile {
         let size = self.size();
         let transfer = |n: u64| Outcome::Bytes(n.min(op.len));
         match op.kind {
-            OpKind::Read | OpKind::DirectRead => transfer(size.saturating_sub(op.off)),
+            OpKind::Read | OpKind::DirectRead | OpKind::WriteFromMap => transfer(size.saturating_sub(op.off)),
             OpKind::Write | OpKind::DirectWrite | OpKind::WriteDsync | OpKind::DirectWriteDsync => {
                 Outcome::Bytes(op.len)
             }
@@ -221,6 +221,7 @@ impl FlatFile {
                 self.grow(end);
             }
             OpKind::Fallocate => self.grow(end),
+            OpKind::WriteFromMap => self.fragile.remove(op.off..end),
             kind => {
                 debug_assert!(kind.info().effect == Effect::Write && kind.info().extends, "{kind}");
                 self.grow(end);

@@ -119,6 +119,7 @@ operations! {
     FailWrite  "fail_write"  Plain  Neutral []                3 "the next write of the device fails with EIO, and nothing of it gets there";
     FailRead   "fail_read"   Plain  Neutral []                2 "the next read of the device fails with EIO";
     FailMap    "fail_map"    Plain  Neutral []                2 "the next time writeback has to find blocks it fails with EIO, and what was dirty is lost";
+    WriteFromMap "write_from_map" Range Write [mapped]        2 "pwrite(2) of what is in the file, from a shared mapping of the same bytes: nothing changes";
 }
 
 impl OpKind {

@@ -212,3 +212,40 @@ fn stores_past_the_end_survive_every_growth_on_tmpfs() {
         }
     }
 }
+
+const ENOSPC: Outcome = Outcome::Errno(Errno::ENOSPC);
+
+/// A file of 8 KiB that is short of space for lane 0, blocks of 1 KiB, pages of 4 KiB.
+fn short_of_space() -> Bench {
+    let mut bench = Bench::alone();
+    bench.truncate(8192);
+    bench.fine(Op::plain(FailAlloc), Done);
+    bench
+}
+
+#[test]
+fn space_runs_out_once_after_fail_alloc_at_the_end_of_a_block() {
+    let write = Op::range(Write, 100, 3000);
+    for outcome in [Bytes(3000), Bytes(924), Bytes(1948), ENOSPC] {
+        short_of_space().fine(write, outcome);
+    }
+    for outcome in [Bytes(925), Bytes(0), EFAULT, Done] {
+        assert!(short_of_space().answer(0, write, outcome, &[]).is_err(), "{outcome}");
+    }
+    let mut bench = short_of_space();
+    bench.fine(write, Bytes(924));
+    assert_eq!(bench.answer(0, write, ENOSPC, &[]).unwrap_err().class, Class::Errno, "only once");
+    let mut unasked = Bench::alone();
+    assert_eq!(unasked.answer(0, write, ENOSPC, &[]).unwrap_err().class, Class::Errno, "and not unasked");
+}
+
+#[test]
+fn a_store_without_space_is_a_sigbus_at_the_start_of_a_page() {
+    let store = Op::range(MapWrite, 100, 6000);
+    for outcome in [Bytes(6000), Outcome::Sigbus(0), Outcome::Sigbus(3996)] {
+        short_of_space().fine(store, outcome);
+    }
+    for outcome in [Outcome::Sigbus(924), ENOSPC, Bytes(3996)] {
+        assert!(short_of_space().answer(0, store, outcome, &[]).is_err(), "{outcome}");
+    }
+}

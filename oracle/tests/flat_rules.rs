@@ -285,3 +285,14 @@ fn a_reset_file_is_a_new_one() {
     let stale = written(1, 1000, 24);
     assert!(bench.answer(0, Op::range(MapRead, 1000, 24), Bytes(24), &stale).is_err(), "pollution outlived the reset");
 }
+
+#[test]
+fn a_write_from_the_files_own_mapping_changes_nothing_and_ends_where_the_file_does() {
+    let mut bench = Bench::alone();
+    bench.write(0, 700);
+    bench.fine(Op::range(OpKind::WriteFromMap, 100, 1000), Outcome::Bytes(600));
+    bench.fine(Op::range(OpKind::WriteFromMap, 700, 10), Outcome::Bytes(0));
+    assert_eq!((bench.file.size(), bench.file.bytes()), (700, &written(0, 0, 700)[..]));
+    let more = Op::range(OpKind::WriteFromMap, 0, 1000);
+    assert_eq!(bench.answer(0, more, Outcome::Bytes(1000), &[]).unwrap_err().class, Class::Size);
+}

@@ -142,6 +142,15 @@ impl DirectoryTarget {
         }
     }
 
+    /// Writes the file onto itself, as far as there is some: behind the end there would be nothing to read.
+    fn write_from_map(&mut self, op: &Op) -> ffi::Result<Outcome> {
+        let len = op.len.min(self.file.size()?.saturating_sub(op.off));
+        Ok(match len {
+            0 => Outcome::Bytes(0),
+            len => Outcome::Bytes(self.mapping().pwrite_to(&self.file, op.off, len)?),
+        })
+    }
+
     fn write(&mut self, id: OpId, op: &Op) -> ffi::Result<Outcome> {
         if op.kind == OpKind::WriteFault {
             fill_written(self.guarded.last(op.readable), id, op.off);
@@ -234,6 +243,7 @@ impl DirectoryTarget {
             | OpKind::WriteFault
             | OpKind::WriteDsync
             | OpKind::DirectWriteDsync => self.write(id, op),
+            OpKind::WriteFromMap => self.write_from_map(op),
             OpKind::Truncate => self.file.truncate(op.off).map(|()| Outcome::Done),
             OpKind::Fallocate | OpKind::KeepSize | OpKind::Punch | OpKind::ZeroRange => self.change_space(op),
             OpKind::Msync

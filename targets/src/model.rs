@@ -210,6 +210,7 @@ impl Cached {
             OpKind::Read => file.read(task, range, room(buf, op)).await.map(Outcome::Bytes),
             OpKind::DirectRead => file.direct_read(task, range, room(buf, op)).await.map(Outcome::Bytes),
             OpKind::MapRead => file.load(task, range, room(buf, op)).await.map(|n| mapped(n, op)),
+            OpKind::WriteFromMap => file.write_from_map(task, range).await.map(Outcome::Bytes),
             OpKind::Write | OpKind::WriteFault => {
                 let bytes = written(buf, id, op);
                 let readable = if op.kind == OpKind::WriteFault { op.readable as usize } else { bytes.len() };

@@ -10,7 +10,7 @@ use oracle::{Flavour, Geometry, Op, OpKind, Shape};
 fn simpler_kinds(kind: OpKind) -> &'static [OpKind] {
     use OpKind::*;
     match kind {
-        MapWrite | DirectWrite | WriteFault | WriteDsync => &[Write],
+        MapWrite | DirectWrite | WriteFault | WriteFromMap | WriteDsync => &[Write],
         DirectWriteDsync => &[DirectWrite, WriteDsync, Write],
         MapRead | DirectRead => &[Read],
         ZeroRange => &[Write, Punch, Fallocate],

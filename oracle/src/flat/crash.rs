@@ -31,6 +31,7 @@ impl FlatFile {
         match op.kind {
             OpKind::Punch | OpKind::ZeroRange => durable.interrupted(range, Fill::Zero),
             OpKind::WriteFault => durable.interrupted(op.off..op.off + op.readable, Fill::Written(id)),
+            OpKind::WriteFromMap => {}
             kind if kind.info().effect == Effect::Write => durable.interrupted(range, Fill::Written(id)),
             _ => {}
         }

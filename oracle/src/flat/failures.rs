@@ -116,9 +116,11 @@ impl Failures {
             }
             // What lies between the end of file and the write may have to be written first.
             (Write | WriteFault, Outcome::Errno(Errno::EIO)) if op.off > size && writes > 0 => true,
-            (Read | Write | WriteFault, Outcome::Errno(Errno::EIO)) => self.has_failing_read(),
+            (Read | Write | WriteFault | WriteFromMap, Outcome::Errno(Errno::EIO)) => self.has_failing_read(),
+            // The page its buffer shows could not be read.
+            (WriteFromMap, Outcome::Errno(Errno::EFAULT)) => self.has_failing_read(),
             (Read, Outcome::Bytes(n)) if n > 0 && fewer(n) => self.has_failing_read(),
-            (Write | WriteFault | DirectWrite | WriteDsync | DirectWriteDsync, Outcome::Bytes(n))
+            (Write | WriteFault | WriteFromMap | DirectWrite | WriteDsync | DirectWriteDsync, Outcome::Bytes(n))
                 if n > 0 && fewer(n) =>
             {
                 self.has_failing_read()

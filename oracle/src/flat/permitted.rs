@@ -59,8 +59,7 @@ pub static PERMITTED: &[Permitted] = &[
         on: &[],
         ops: SPENDS,
         reason: "write(2): ENOSPC if there is no room for the data, and a write may always be short; a store without a \
-                 block to go to is a SIGBUS; gfs2 needs room in its log to zero what a truncate leaves of a block. \
-                 Only after fail_alloc, and once",
+                 block to go to is a SIGBUS. Only after fail_alloc, and once",
         answer: space_runs_out,
         effect: none,
     },
@@ -140,7 +139,7 @@ const SPENDS: &[OpKind] = &[
     OpKind::DirectWrite,
     OpKind::DirectWriteDsync,
     OpKind::MapWrite,
-    OpKind::Truncate,
+    OpKind::WriteFromMap,
 ];
 
 /// Whether a row of the table covers this answer.
@@ -255,7 +254,8 @@ fn space_runs_out(file: &FlatFile, lane: u8, op: &Op, outcome: Outcome) -> bool 
         && match (op.kind, outcome) {
             (OpKind::MapWrite, Outcome::Sigbus(n)) => n < due && (n == 0 || (op.off + n).is_multiple_of(file.page)),
             (OpKind::MapWrite, _) => false,
-            (OpKind::Truncate, outcome) => outcome == Outcome::Errno(Errno::ENOSPC),
+            // Cut at any byte by a page that was missing, it may go on in the middle of a block.
+            (OpKind::WriteFromMap, Outcome::Bytes(n)) => (1..due).contains(&n),
             (_, Outcome::Bytes(n)) => (1..due).contains(&n) && (op.off + n).is_multiple_of(block),
             (_, outcome) => outcome == Outcome::Errno(Errno::ENOSPC),
         }

@@ -120,6 +120,8 @@ faults! {
         "After a copy that came to nothing the cache is dropped from the position of the write on, not from the end of file."
     ShortCopyUptodate "A14" "short-copy-marks-uptodate" 1 ["content" "disk"] ANY;
         "After a short copy into a folio that was not uptodate, the whole requested range is marked uptodate and dirty."
+    CopyFaults "A15" "write-source-is-same-folio-deadlock" 1 ["deadlock"] Needs { ops: &["write_from_map"], ..ANY };
+        "A write faults its buffer in while it copies, with the folio locked."
     ZeroSkipsDirty "A18" "zero-range-skips-dirty-over-unwritten" 1 ["content" "disk"] ANY;
         "Zeroing skips holes and unwritten extents even if the cache over them is dirty."
     ZeroTestsDirtyLate "A19" "zero-range-dirty-check-after-map" 2 ["content" "disk" "invariant"] ANY;

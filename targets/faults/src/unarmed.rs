@@ -21,8 +21,6 @@ macro_rules! unarmed {
 }
 
 unarmed! {
-    "A15" "write-source-is-same-folio-deadlock";
-        "No operation writes from a mapping of its own file: user buffers are never in the page cache."
     "A16" "isize-published-before-data";
         "All bytes above the floor belong to lane 0, and no other lane is held to what it reads there."
     "A17" "isize-checked-before-uptodate";

@@ -67,14 +67,11 @@ pub trait FileSystem: FileOps {
 
     /// Begins a write to the folio at `range.start`: finds or creates it, with an order that suits the length, and
     /// locks it. What the file system needs for the write, such as a transaction, comes before the folio lock.
-    ///
-    /// # Errors
-    /// Nothing is held then.
-    fn get_folio(&self, task: &Task, range: Range<u64>) -> impl Future<Output = Result<Locked>> + Send {
+    fn get_folio(&self, task: &Task, range: Range<u64>) -> impl Future<Output = Locked> + Send {
         async move {
             let mapping = self.mapping();
             let len = range.end - range.start;
-            Ok(mapping.lock_or_create(task, mapping.sizes.index(range.start), len).await)
+            mapping.lock_or_create(task, mapping.sizes.index(range.start), len).await
         }
     }
 

@@ -47,7 +47,7 @@ async fn zero_mapped<F: FileSystem>(fs: &F, task: &Task, map: &Iomap, pos: &mut 
     let end = map.range.end.min(end);
     let mut did_zero = false;
     while *pos < end {
-        let folio = fs.get_folio(task, *pos..end).await?;
+        let folio = fs.get_folio(task, *pos..end).await;
         task.at(Y::W6).await;
         if !fs.is_valid(map) {
             give_up(fs, task, folio, *pos).await;

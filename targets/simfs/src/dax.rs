@@ -5,7 +5,6 @@ use crate::device::Garbage;
 use crate::extents::{Block, Extents};
 use dax::{Device, Extent, FileSystem, Kind, Mapping};
 use faults::FaultSet;
-use iomap::UserBuffer;
 use iomap::seek::Whence;
 use lanes::{RwSem, RwWrite, Task, Y};
 use pagecache::{Broken, Error, Result, Sizes};
@@ -106,11 +105,11 @@ impl DaxFile {
         self.mapping.read(self, task, range, buf).await
     }
 
-    /// Writes at `pos`; how many bytes.
+    /// Writes `bytes`, of which `readable` can be read, at `pos`; how many.
     ///
     /// # Errors
     /// [`Error::BadAddress`] if not one byte of the buffer could be read.
-    pub async fn write(&self, task: &Task, pos: u64, buffer: UserBuffer<'_>) -> Result<u64> {
+    pub async fn write(&self, task: &Task, pos: u64, bytes: &[u8], readable: usize) -> Result<u64> {
         task.at(Y::W0).await;
         let exclusive = self.i_rwsem.write(task, Y::W0).await;
         task.at(Y::W1).await;
@@ -118,7 +117,7 @@ impl DaxFile {
             let _exclusive = self.mapping.invalidate_lock.write(task, Y::W1).await;
             self.mapping.zero(self, task, self.size()..pos).await?;
         }
-        let written = self.mapping.write(self, task, pos, buffer.bytes(), buffer.readable()).await;
+        let written = self.mapping.write(self, task, pos, bytes, readable).await;
         if let Ok(count) = written
             && pos + count > self.size()
         {

@@ -12,6 +12,7 @@
 //! | [`file`](mod@file) | the file: locks, and what `iomap` asks of it |
 //! | [`journal`] | transactions, pinned blocks, and the flush of the log |
 //! | [`ops`] | the operations, with the locking and ordering rules of each flavour |
+//! | `selfwrite` | a write whose buffer is a mapping of the file itself |
 //! | [`space`] | space that runs out |
 //! | `release` | what becomes of blocks that a write got and did not come to |
 //! | [`dax`] | a file without a page cache, on a persistent device |
@@ -35,6 +36,7 @@ pub mod journal;
 mod log;
 pub mod ops;
 mod release;
+mod selfwrite;
 pub mod space;
 
 pub use crash::Wreck;

@@ -35,7 +35,7 @@ impl Support {
         support.record(&[OpKind::DontNeed, OpKind::Evict], file.drop_cached(0, SAMPLE))?;
         support.record(&[OpKind::SeekHole, OpKind::SeekData], file.seek_hole(0).map(drop))?;
         support.record(&[OpKind::Reopen], file.reopen(false).map(drop))?;
-        let mapped = [OpKind::MapRead, OpKind::MapWrite, OpKind::Msync];
+        let mapped = [OpKind::MapRead, OpKind::MapWrite, OpKind::Msync, OpKind::WriteFromMap];
         support.record(&mapped, Mapping::shared(file, SAMPLE).and_then(|map| map.msync(0, SAMPLE)))?;
         let alignment = direct.map_err(|error| *error).and_then(direct_alignment);
         support.direct_alignment = *alignment.as_ref().unwrap_or(&0);

@@ -2,7 +2,6 @@
 
 use super::{mapped, room, written};
 use faults::FaultSet;
-use iomap::UserBuffer;
 use iomap::seek::Whence;
 use lanes::{Event, LaneId, Task};
 use oracle::{Errno, Geometry, Op, OpId, OpKind, Outcome, fill};
@@ -35,7 +34,7 @@ pub(super) async fn perform(
         OpKind::Write | OpKind::WriteFault | OpKind::DirectWrite | OpKind::WriteDsync | OpKind::DirectWriteDsync => {
             let bytes = written(buf, id, op);
             let readable = if op.kind == OpKind::WriteFault { op.readable as usize } else { bytes.len() };
-            file.write(task, op.off, UserBuffer::new(bytes, readable)).await.map(Outcome::Bytes)
+            file.write(task, op.off, bytes, readable).await.map(Outcome::Bytes)
         }
         OpKind::MapWrite => file.store(task, op.off, written(buf, id, op)).await.map(|n| mapped(n, op)),
         OpKind::Truncate => file.truncate(task, op.off).await.map(done),
@@ -46,11 +45,14 @@ pub(super) async fn perform(
         OpKind::SeekData => file.seek(task, op.off, Whence::Data).await.map(Outcome::Position),
         OpKind::SeekHole => file.seek(task, op.off, Whence::Hole).await.map(Outcome::Position),
         OpKind::Stat => Ok(Outcome::Position(file.size())),
-        // Only the data is modelled as something that a loss of power takes back, not the file system; there is
-        // always space; and there is no device whose I/O could fail.
-        OpKind::Crash | OpKind::FailAlloc | OpKind::FailWrite | OpKind::FailRead | OpKind::FailMap => {
-            Ok(Outcome::Unsupported(Errno::EOPNOTSUPP))
-        }
+        // Only the data is modelled as something that a loss of power takes back, not the file system; there is always
+        // space; there is no device whose I/O could fail; and what a mapping shows is where a write puts it.
+        OpKind::Crash
+        | OpKind::FailAlloc
+        | OpKind::FailWrite
+        | OpKind::FailRead
+        | OpKind::FailMap
+        | OpKind::WriteFromMap => Ok(Outcome::Unsupported(Errno::EOPNOTSUPP)),
         OpKind::Fsync
         | OpKind::Fdatasync
         | OpKind::Msync

@@ -52,7 +52,8 @@ impl Raw {
             | OpKind::WriteDsync
             | OpKind::DirectWriteDsync
             | OpKind::MapRead
-            | OpKind::MapWrite => self.transfer(op),
+            | OpKind::MapWrite
+            | OpKind::WriteFromMap => self.transfer(op),
             OpKind::Truncate => self.file.truncate(op.off),
             OpKind::Fallocate => self.file.fallocate(Space::Allocate, op.off, op.len),
             OpKind::KeepSize => self.file.fallocate(Space::AllocateKeepSize, op.off, op.len),
@@ -88,6 +89,7 @@ impl Raw {
             (OpKind::DirectRead, Some(direct), _) => direct.pread(memory, op.off),
             (OpKind::DirectWrite, Some(direct), _) => direct.pwrite(memory, op.off),
             (OpKind::MapRead, _, Some(map)) => Ok(map.load(op.off, memory)),
+            (OpKind::WriteFromMap, _, Some(map)) => map.pwrite_to(file, op.off, op.len),
             (OpKind::MapWrite, _, Some(map)) => Ok(map.store(op.off, memory)),
             _ => Ok(0),
         }
