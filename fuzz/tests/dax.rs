@@ -43,9 +43,10 @@ fn soak(mut runner: Runner, seed: u64, lanes: u8) {
 fn lanes_without_a_page_cache_agree() {
     soak(Runner::new(), 1, 1);
     soak(Runner::new(), 2, 2);
+    soak(Runner::new(), 4, 3);
 }
 
 #[test]
 fn the_rules_hold_at_every_place() {
-    soak(Runner::watching(), 3, 2);
+    soak(Runner::watching(), 3, 3);
 }

@@ -1,9 +1,11 @@
 //! Loads and stores through shared mappings, and the faults that let them through.
 
 use crate::entry::Entry;
-use crate::lock::Held;
+use crate::lock::{Held, Look};
 use crate::mapping::{Extent, FileSystem, Kind, Mapping};
 use crate::pagetable::{Mapped, Target, View};
+use crate::tree::DIRTY;
+use faults::Fault;
 use lanes::{Task, Y};
 use pagecache::{Error, Result};
 use std::ops::Range;
@@ -107,7 +109,7 @@ impl Mapping {
             return Ok(Some(held));
         }
         let pages = access.page..access.page + 1;
-        let Some(mut held) = self.grab(task, access.page, 0).await else { return Ok(None) };
+        let Some(held) = self.grab(task, access.page, 0).await else { return Ok(None) };
         if self.page_table.order(access.view, access.page).is_some_and(|order| order > 0) {
             self.unlock(&held);
             return Ok(None);
@@ -120,8 +122,7 @@ impl Mapping {
                 return Err(error);
             }
         };
-        self.map(task, access, &mut held, pages, &extent).await;
-        Ok(Some(held))
+        Ok(self.map(fs, task, access, held, pages, &extent).await)
     }
 
     /// The pages of the huge page around the access, if one fits the view and the file, and the page table has
@@ -130,7 +131,7 @@ impl Mapping {
         let order = self.sizes.max_order;
         let first = access.page >> order << order;
         let pages = first..first + (1 << order);
-        let fits = order > 0 && access.view == View::Aligned && pages.end <= self.sizes.end_index(self.i_size());
+        let fits = order > 0 && access.view.is_aligned() && pages.end <= self.sizes.end_index(self.i_size());
         (fits && !self.page_table.has_small(access.view, &pages)).then_some(pages)
     }
 
@@ -144,7 +145,7 @@ impl Mapping {
         pages: Range<u64>,
     ) -> Result<Option<Held>> {
         let order = self.sizes.max_order;
-        let Some(mut held) = self.grab(task, pages.start, order).await else { return Ok(None) };
+        let Some(held) = self.grab(task, pages.start, order).await else { return Ok(None) };
         if self.page_table.has_small(access.view, &pages) {
             self.unlock(&held);
             return Ok(None);
@@ -156,10 +157,7 @@ impl Mapping {
             extent.range == bytes && (extent.kind != Kind::Written || extent.pfn.is_multiple_of(1 << order))
         };
         match extent {
-            Ok(extent) if fits(&extent) => {
-                self.map(task, access, &mut held, pages, &extent).await;
-                Ok(Some(held))
-            }
+            Ok(extent) if fits(&extent) => Ok(self.map(fs, task, access, held, pages, &extent).await),
             Ok(_) => {
                 self.unlock(&held);
                 Ok(None)
@@ -171,18 +169,66 @@ impl Mapping {
         }
     }
 
-    /// Inserts what the extent says into the index, and then into the page table.
-    async fn map(&self, task: &Task, access: Access, held: &mut Held, pages: Range<u64>, extent: &Extent) {
+    /// Inserts what the extent says into the index, and then into the page table. The entry, still locked; `None` if
+    /// the access is to be tried again.
+    async fn map<F: FileSystem>(
+        &self,
+        fs: &F,
+        task: &Task,
+        access: Access,
+        mut held: Held,
+        pages: Range<u64>,
+        extent: &Extent,
+    ) -> Option<Held> {
+        let Access { view, write, .. } = access;
         let huge = pages.end - pages.start > 1;
         let (entry, target) = match extent.kind {
             Kind::Written => (Entry::real(extent.pfn, huge), Target::Pages(extent.pfn)),
             Kind::Hole | Kind::Unwritten => (Entry::zero(huge), Target::Zeros),
         };
-        task.at(Y::X4).await;
-        self.insert(task, held, entry, access.write).await;
-        task.at(Y::X6).await;
         let order = if huge { self.sizes.max_order } else { 0 };
-        let Access { view, write, .. } = access;
-        self.page_table.install(Mapped { view, page: pages.start, order, target, writable: write });
+        let mapped = Mapped { view, page: pages.start, order, target, writable: write };
+        let waits_for_metadata = write && extent.dirty && view == View::Synced;
+        task.at(Y::X4).await;
+        self.insert(task, &mut held, entry, write && !waits_for_metadata).await;
+        if waits_for_metadata {
+            self.unlock(&held);
+            return self.map_after_sync(fs, task, mapped).await;
+        }
+        task.at(Y::X6).await;
+        self.page_table.install(mapped);
+        Some(held)
+    }
+
+    /// Lets stores in when the metadata has reached the device. The entry was not locked meanwhile, so it is found
+    /// again: it may have gone, or given way to smaller ones, or one page may have become part of a huge one. Then
+    /// the access is tried again.
+    async fn map_after_sync<F: FileSystem>(&self, fs: &F, task: &Task, mapped: Mapped) -> Option<Held> {
+        task.at(Y::X9).await;
+        fs.sync_metadata(task).await;
+        task.at(Y::X9).await;
+        let held = {
+            let (mut tree, look) = self.unlocked(task, mapped.page, mapped.order, Y::X1).await;
+            let held = match look {
+                Look::Entry(slot) if slot.order == mapped.order && slot.entry.pfn() == mapped.target.pfn() => {
+                    tree.lock(mapped.page, &slot, task.lane());
+                    Some(Held { index: mapped.page, slot })
+                }
+                Look::Entry(slot) => {
+                    self.put_unlocked(&slot);
+                    None
+                }
+                Look::Nothing | Look::Conflict => None,
+            };
+            if held.is_none() && !self.armed(Fault::DaxMapsBlindly) {
+                return None;
+            }
+            tree.array.set_mark(mapped.page, DIRTY);
+            self.dirtied.raise();
+            held
+        };
+        task.at(Y::X6).await;
+        self.page_table.install(mapped);
+        held
     }
 }

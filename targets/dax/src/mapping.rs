@@ -32,6 +32,8 @@ pub struct Extent {
     pub kind: Kind,
     /// First page of the device, of [`Kind::Unwritten`] and [`Kind::Written`].
     pub pfn: u32,
+    /// Metadata that leads to it has not reached the device.
+    pub dirty: bool,
 }
 
 /// A file whose pages are on a persistent device.
@@ -45,6 +47,9 @@ pub trait FileSystem: Sync {
     /// # Errors
     /// Of the allocation.
     fn begin(&self, task: &Task, range: Range<u64>, write: bool) -> impl Future<Output = Result<Extent>> + Send;
+
+    /// Brings the metadata to the device.
+    fn sync_metadata(&self, task: &Task) -> impl Future<Output = ()> + Send;
 }
 
 /// A file's mapping.

@@ -1,8 +1,8 @@
 //! Page table entries of a file's shared mappings, small and huge.
 //!
-//! The file is mapped twice: lanes with an even number see it through a view that is aligned as the file is, so that
-//! huge pages fit; the others through one in which they do not. So the same range can be mapped in one piece by some
-//! and page by page by others, as by two processes.
+//! The file is mapped three times, as by three processes. Lanes see it in turn through a view that is aligned as the
+//! file is, so that huge pages fit; through one in which they do not; and through one that is aligned and mapped with
+//! MAP_SYNC. So the same range can be mapped in one piece by some and page by page by others.
 
 use crate::device::Device;
 use lanes::LaneId;
@@ -10,19 +10,31 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// One of the two views.
+/// One of the views.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum View {
     /// Huge pages fit.
     Aligned,
     /// They do not.
     Unaligned,
+    /// Huge pages fit, and a store is let in only when the metadata that leads to it has reached the device (mmap(2),
+    /// MAP_SYNC).
+    Synced,
 }
 
 impl View {
     /// The view of a lane.
     pub fn of(lane: LaneId) -> View {
-        if lane.is_user() && lane.0 % 2 == 1 { View::Unaligned } else { View::Aligned }
+        match lane.0 % 3 {
+            1 if lane.is_user() => View::Unaligned,
+            2 if lane.is_user() => View::Synced,
+            _ => View::Aligned,
+        }
+    }
+
+    /// Whether huge pages fit.
+    pub fn is_aligned(self) -> bool {
+        self != View::Unaligned
     }
 }
 
@@ -33,6 +45,16 @@ pub enum Target {
     Zeros,
     /// Pages of the device, from this one on.
     Pages(u32),
+}
+
+impl Target {
+    /// The first page of the device.
+    pub fn pfn(self) -> Option<u32> {
+        match self {
+            Target::Zeros => None,
+            Target::Pages(pfn) => Some(pfn),
+        }
+    }
 }
 
 /// An entry of the page table.
@@ -117,7 +139,7 @@ impl PageTable {
         }
     }
 
-    /// Removes the entries that meet `pages`, huge ones as a whole, from both views.
+    /// Removes the entries that meet `pages`, huge ones as a whole, from all views.
     pub(crate) fn unmap(&self, pages: Range<u64>) {
         self.entries.lock().retain(|_, entry| !entry.meets(&pages));
     }

@@ -66,8 +66,10 @@ impl FileSystem for Toy {
         let first = written[pages.start as usize];
         let end = pages.clone().find(|page| written[*page as usize] != first).unwrap_or(pages.end);
         let kind = if first { Kind::Written } else { Kind::Hole };
-        Ok(Extent { range: self.mapping.bytes_of(&(pages.start..end)), kind, pfn: pages.start as u32 })
+        Ok(Extent { range: self.mapping.bytes_of(&(pages.start..end)), kind, pfn: pages.start as u32, dirty: true })
     }
+
+    async fn sync_metadata(&self, _: &Task) {}
 }
 
 fn task(lane: u8) -> Task {
@@ -130,6 +132,14 @@ fn a_small_fault_in_a_huge_page_that_is_there_keeps_it() {
     toy.sync(0..4);
     toy.store(1, 2 * PAGE, &[2]);
     toy.check(&[(0, 4)]);
+}
+
+#[test]
+fn a_store_that_waits_for_metadata_marks_its_entry_dirty_afterwards() {
+    let toy = Toy::new(4, 0..0);
+    toy.store(2, PAGE, &[1]);
+    toy.check(&[(0, 4)]);
+    assert_eq!((toy.load(0, PAGE), toy.load(1, PAGE)), (1, 1));
 }
 
 #[test]

@@ -316,6 +316,8 @@ faults! {
         "Writeback of a huge entry write-protects and flushes the page at which it found it."
     DaxWritesStale "G17" "dax-writeback-pfn-recheck" 3 ["disk" "invariant"] Needs { lanes: 2, ..DAX };
         "Writeback, having waited for an entry, flushes what it was before and calls what it is now clean."
+    DaxMapsBlindly "G19" "dax-mkwrite-order-mismatch" 3 ["invariant" "accounting" "content" "disk"] Needs { lanes: 3, ..DAX };
+        "A store that has waited for metadata is let in whatever has become of its entry."
 }
 
 /// A set of faults is so many words of bits: one bit for each entry of the catalogue.

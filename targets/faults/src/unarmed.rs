@@ -119,8 +119,6 @@ unarmed! {
         "The tree lock of a DAX file is a short one: held across a sleep it does not compile."
     "G18" "dax-truncate-pinned-page";
         "Nothing pins a page of a DAX file: no operation does I/O from or to a mapping."
-    "G19" "dax-mkwrite-order-mismatch";
-        "Mappings are without MAP_SYNC, so no fault syncs before it installs its entry."
     "G20" "dax-shared-cow-insert";
         "No reflink: no block is shared."
 }

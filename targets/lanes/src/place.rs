@@ -209,6 +209,7 @@ places! {
     X6 "DAX: before the page table entry is installed";
     X7 "DAX: entry installed, before the unlock";
     X8 "DAX: a huge entry without blocks goes: between its lock, the unmap and its removal";
+    X9 "DAX, MAP_SYNC: metadata being synced, the entry not found again";
     X10 "DAX writeback: entry locked, before the write protection";
     X11 "DAX writeback: between the write protection and the flush";
     X12 "DAX writeback: flushed, before the marks are cleared";

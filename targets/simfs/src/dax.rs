@@ -11,6 +11,8 @@ use pagecache::{Broken, Error, Result, Sizes};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// From here to the end.
 const ALL: Range<u64> = 0..u64::MAX >> 1;
@@ -22,6 +24,8 @@ pub struct DaxFile {
     /// Shared for reading, exclusive for whoever writes by system call, changes the size or the blocks.
     i_rwsem: RwSem,
     extents: Mutex<Extents>,
+    /// The extents have changed since they were synced.
+    metadata_dirty: AtomicBool,
 }
 
 impl DaxFile {
@@ -31,6 +35,7 @@ impl DaxFile {
             mapping: Mapping::new(sizes, garbage, faults),
             i_rwsem: RwSem::new("i_rwsem"),
             extents: Mutex::default(),
+            metadata_dirty: AtomicBool::new(false),
         }
     }
 
@@ -76,7 +81,8 @@ impl DaxFile {
             self.device().write(self.device().addr(pfn, 0), &zeros);
             extents.set(page, Block::Written(pfn));
         }
-        Extent { kind: Kind::Written, ..extent }
+        self.metadata_dirty.store(true, Relaxed);
+        Extent { kind: Kind::Written, dirty: true, ..extent }
     }
 
     /// What `pages` begin with.
@@ -92,7 +98,7 @@ impl DaxFile {
             end += 1;
         }
         let range = self.mapping.bytes_of(&(pages.start..end));
-        Extent { range, kind, pfn: first.device_block().unwrap_or(0) }
+        Extent { range, kind, pfn: first.device_block().unwrap_or(0), dirty: self.metadata_dirty.load(Relaxed) }
     }
 
     /// Reads bytes `range`; how many there were.
@@ -253,7 +259,7 @@ impl DaxFile {
         let clock = self.device().clock();
         self.mapping.write_back(task, ALL).await;
         self.mapping.expect_flushed(clock);
-        task.at(Y::Y6).await;
+        self.sync_metadata(task).await;
     }
 
     /// Drops entries of a range that nothing is to be flushed of, with their mappings.
@@ -375,5 +381,9 @@ impl FileSystem for DaxFile {
         }
         let extent = self.lookup(&extents, pages);
         Ok(if write && extent.kind == Kind::Unwritten { self.convert(&mut extents, extent) } else { extent })
+    }
+    async fn sync_metadata(&self, task: &Task) {
+        task.at(Y::Y6).await;
+        self.metadata_dirty.store(false, Relaxed);
     }
 }
