@@ -37,6 +37,9 @@ const FLAVOURS: [Flavour; 8] = {
 
 // Byte 5, with several lanes: the cast (2 bits), [`Cast::of_bits`].
 
+/// Byte 4, all of these bits set: stable pages. Rarely, because what may happen during writeback does not happen then.
+const STABLE: u8 = 0xe0;
+
 /// What programs are wanted.
 #[derive(Clone, Copy, Debug)]
 pub enum Profile {
@@ -73,7 +76,7 @@ pub fn constrain(header: &mut [u8; HEADER_LEN], profile: &Profile) {
             *cache = ahead << 6 | *cache & 0x38 | order;
             let flavour =
                 advance(*policy & 7, 3, |n| needs.flavours.is_empty() || needs.flavours.contains(&FLAVOURS[n].name()));
-            *policy = *policy & 0x80 | u8::from(needs.stable_pages) << 7 | flavour;
+            *policy = *policy & STABLE | if needs.stable_pages { STABLE } else { 0 } | flavour;
             *extent = advance(*extent >> 4, 4, |n| LANES[n] >= needs.lanes as usize) << 4 | *extent & 15;
             if needs.shared_blocks {
                 *share &= 0xc7; // stripes of a sector
@@ -120,7 +123,7 @@ pub(super) fn decode(input: &mut Input<'_>) -> (Geometry, usize, Cast) {
     // A few of the smallest folios must fit.
     geometry.memory_pages = if memory > 0 { memory.max(4 << geometry.min_order()) } else { 0 };
     geometry.readahead_pages = READAHEAD[(cache >> 6) as usize];
-    geometry.stable_pages = policy >> 7 == 1;
+    geometry.stable_pages = policy & STABLE == STABLE;
     if lanes > 1 {
         share_out(&mut geometry, share);
     }

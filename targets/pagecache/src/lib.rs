@@ -33,7 +33,7 @@
 //! | lock | kind | protects |
 //! |---|---|---|
 //! | `invalidate_lock` | sleeping, shared or exclusive | shared: filling folios from the device; exclusive: dropping a range and its blocks |
-//! | folio lock | sleeping | a folio's place in the file, its private state against release, its fill |
+//! | folio lock | sleeping | a folio's place in the file, its private state against release, its fill: handed to the reads, whose end releases it |
 //! | tree lock | spinning: a holder never sleeps | index, marks, the dirty and writeback flags' edges; lookups do without |
 //! | page table lock | short | page table entries |
 //! | block state lock | short | per-block bits of one folio |

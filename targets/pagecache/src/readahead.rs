@@ -56,8 +56,8 @@ impl Window {
     }
 
     /// The window that follows when the marked `folio` is met. `first_missing` is the first page behind it that is
-    /// not cached, for a mark that is not the last window's.
-    fn advance(&mut self, folio: &Folio, first_missing: impl FnOnce() -> u64, want: u64, most: u64) -> Window {
+    /// not cached, for a mark that is not the last window's; if that is far away there is nothing to do.
+    fn advance(&mut self, folio: &Folio, first_missing: impl FnOnce() -> u64, want: u64, most: u64) -> Option<Window> {
         let next_size = |size: u64| (2 * size).min(most);
         let expected = self.mark().map(|mark| mark / folio.pages() * folio.pages());
         *self = if expected == Some(folio.index()) {
@@ -65,10 +65,13 @@ impl Window {
             Window { start: self.end(), size, async_size: size, ..*self }
         } else {
             let start = first_missing();
+            if start - folio.index() > most {
+                return None;
+            }
             let size = next_size(start - folio.index() + want);
             Window { start, size, async_size: size, ..*self }
         };
-        *self
+        Some(*self)
     }
 
     /// `pages` of it were left unfilled; whether they were ones that nobody has asked for.
@@ -138,7 +141,9 @@ impl Mapping {
             page
         };
         let window = self.windows.mine(task).lock().advance(folio, first_missing, want, most);
-        self.read_window(fs, task, window).await;
+        if let Some(window) = window {
+            self.read_window(fs, task, window).await;
+        }
     }
 
     /// Puts the missing folios of a window into the cache, up to the end of file, and submits their reads.
@@ -202,5 +207,50 @@ impl Mapping {
                 self.drop_folio(task, &folio).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOST: u64 = 8;
+
+    fn folio(index: u64, order: u8) -> crate::folio::FolioRef {
+        Folio::create(&std::sync::Arc::default(), index, order, 1, LaneId(0))
+    }
+
+    #[test]
+    fn a_read_that_goes_on_is_read_ahead_and_one_that_jumps_is_not() {
+        let mut window = Window::default();
+        let first = window.restart(0, 1, MOST);
+        assert_eq!((first.start, first.size, first.mark()), (0, 2, Some(1)));
+        window.prev = 2;
+        assert_eq!(window.restart(2, 2, MOST).size, 4);
+        let jump = window.restart(9, 2, MOST);
+        assert_eq!((jump.start, jump.size, jump.mark()), (9, 2, None));
+        assert_eq!(window.start, 2, "a jump is not remembered");
+        assert_eq!(window.restart(40, MOST + 1, MOST).size, MOST, "a large read is worth a window anywhere");
+    }
+
+    #[test]
+    fn the_mark_begins_the_window_that_follows() {
+        let mut window = Window { start: 0, size: 4, async_size: 2, prev: 0 };
+        let next = window.advance(&folio(2, 0), || unreachable!(), 1, MOST).unwrap();
+        assert_eq!((next.start, next.size, next.mark()), (4, 8, Some(4)));
+        // The page to be marked lies inside a folio of four.
+        let next = window.advance(&folio(4, 2), || unreachable!(), 1, MOST).unwrap();
+        assert_eq!((next.start, next.size), (12, MOST));
+        // A mark that is another reader's: behind what is cached.
+        let next = window.advance(&folio(2, 0), || 5, 1, MOST).unwrap();
+        assert_eq!((next.start, next.size), (5, MOST));
+        assert!(window.advance(&folio(2, 0), || 3 + MOST, 1, MOST).is_none());
+    }
+
+    #[test]
+    fn what_is_given_up_leaves_the_window() {
+        let mut window = Window { start: 0, size: 4, async_size: 2, prev: 0 };
+        assert_eq!([1, 1, 1].map(|pages| window.gives_up(pages)), [true, true, false]);
+        assert_eq!((window.size, window.mark()), (1, None));
     }
 }

@@ -156,9 +156,10 @@ pub(crate) async fn make_room(mapping: &Mapping, task: &Task, pages: u64, how: R
         }
         mapping.reclaim_hand.store(folio.end_index(), Relaxed);
         let part = folio.order() > mapping.sizes.min_order && mapping.memory.shortage(pages) < folio.pages();
-        match part {
-            true => mapping.evict_part(task, folio, pages).await,
-            false => drop(mapping.evict(task, folio).await),
+        if part {
+            mapping.evict_part(task, folio, pages).await;
+        } else {
+            mapping.evict(task, folio).await;
         }
     }
     if how == Reclaim::MayWait || mapping.faults.armed(Fault::ReclaimRecursion) {
