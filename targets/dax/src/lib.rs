@@ -40,6 +40,8 @@
 //! System calls write past the CPU caches. A store through a mapping is in a CPU cache until the line is flushed.
 //! What has to be flushed is known by the DIRTY mark of the entry: it is set before an entry of the page table lets
 //! the first store in, and cleared when that has been write-protected *and then* the whole entry flushed.
+//! With MAP_SYNC a store is let in only when the metadata that leads to its block has been synced; its entry is unlocked
+//! while that goes on, and found again.
 //!
 //! Absent on purpose: operations, oracles, schedules, extents. What is needed of a file system is [`FileSystem`].
 
