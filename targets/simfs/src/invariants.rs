@@ -19,7 +19,9 @@ impl File {
     /// otherwise. (A store makes the whole folio dirty; after an extension, blocks of zeros without backing can be
     /// among it.) Not while an operation that changes blocks is under way, nor for a folio somebody is working on.
     fn check_backing(&self) -> Result<(), Broken> {
-        if self.i_rwsem.is_write_locked() || self.mapping.invalidate_lock.is_write_locked() {
+        let excluded = self.i_rwsem.is_write_locked() || self.mapping.invalidate_lock.is_write_locked();
+        // What was lost and told of may still be cached, over blocks that were given up.
+        if excluded || self.mapping.has_lost_data() {
             return Ok(());
         }
         let index = self.mapping.index();
