@@ -104,15 +104,15 @@ faults! {
         "Converting an unwritten extent to written leaves the sequence counter as it was."
     StaleEndsWrite "A06" "stale-zero-progress-ends-write" 2 ["size" "content" "errno"] ANY;
         "A mapping found stale before anything was written ends the write instead of being looked up again."
-    FailedWriteTruncates "A07" "failed-write-truncates-dirty-cache" 3 ["content" "disk" "invariant"] Needs { lanes: 2, ..ANY };
+    FailedWriteTruncates "A07" "failed-write-truncates-dirty-cache" 3 ["content" "disk" "invariant"] Needs { flavours: DELALLOC, lanes: 2, ..ANY };
         "A write that ends short truncates the cache over the rest of its mapping."
-    PunchesDirtyDelalloc "A08" "failed-write-punches-dirty-delalloc" 3 ["content" "disk" "invariant"] Needs { lanes: 2, ..ANY };
+    PunchesDirtyDelalloc "A08" "failed-write-punches-dirty-delalloc" 3 ["content" "disk" "invariant"] Needs { flavours: DELALLOC, lanes: 2, ..ANY };
         "A write that ends short gives up the whole rest of its reservation, dirty blocks included."
     ReleaseUnlocked "A09" "delalloc-release-without-invalidate-lock" 3 ["content" "disk" "invariant"] Needs { flavours: DELALLOC, lanes: 2, shared_blocks: true, ops: &["write_fault", "mapwrite"], ..ANY };
         "A write that ends short gives up its reservation without keeping faults out."
     ReleaseScansPastEof "A10" "delalloc-release-scans-past-eof" 1 ["accounting"] Needs { flavours: &["ext4"], ..SMALL_BLOCKS };
         "Giving up a reservation spares dirty blocks beyond the end of file, which are never written."
-    ReleaseByFolio "A11" "delalloc-release-ignores-clean-blocks-in-dirty-folio" 1 ["accounting" "errno"] SMALL_BLOCKS;
+    ReleaseByFolio "A11" "delalloc-release-ignores-clean-blocks-in-dirty-folio" 1 ["accounting" "errno"] Needs { flavours: DELALLOC, ..SMALL_BLOCKS };
         "Giving up a reservation spares every block of a dirty folio, the clean ones included."
     SeekNotRepeated "A12" "delalloc-release-livelock-on-invalidate" 3 ["livelock"] Needs { flavours: DELALLOC, ops: &["write_fault"], ..ANY };
         "Giving up a reservation trusts in the data it has found, and seeks its end again when it is gone."

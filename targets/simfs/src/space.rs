@@ -41,3 +41,23 @@ impl Space {
         Ok(wanted)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lanes::LaneId;
+
+    #[test]
+    fn one_block_is_left_then_none_once_and_for_the_lane_that_asked_alone() {
+        let [one, other] = [LaneId(0), LaneId(1)].map(Task::on_thread);
+        let space = Space::default();
+        assert_eq!(space.take(&one, 5), Ok(5));
+        space.run_out(&one);
+        assert_eq!((space.take(&other, 5), space.take(&one, 5)), (Ok(5), Ok(1)));
+        assert_eq!((space.take(&one, 5), space.take(&one, 5)), (Err(Error::NoSpace), Ok(5)));
+        space.run_out(&one);
+        assert_eq!(space.take(&one, 1), Ok(1));
+        space.run_out(&one);
+        assert_eq!((space.take(&one, 2), space.take(&one, 2)), (Ok(1), Err(Error::NoSpace)));
+    }
+}
