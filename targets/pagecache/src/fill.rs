@@ -12,18 +12,19 @@ use std::ops::{Deref, Range};
 /// What the submitter counts for while it submits: the first read to end is not the last if others are to come.
 const BIAS: u32 = 1;
 
-/// A locked folio whose reads are being submitted.
+/// A folio whose reads are being submitted. Its lock is theirs from the start: the first may end before the second
+/// is submitted, and whoever submits may be cut off by a crash in between.
 #[derive(Debug)]
 #[must_use = "the folio is unlocked by Mapping::end_fill"]
 pub struct Fill {
-    folio: Locked,
+    folio: FolioRef,
     submitted: bool,
 }
 
 impl Fill {
     /// Another lane's hold on the folio: for a read on its way to the device.
     pub fn reference(&self) -> FolioRef {
-        self.folio.folio().clone()
+        self.folio.clone()
     }
 }
 
@@ -40,7 +41,7 @@ impl Mapping {
         folio.set_read_failed(false);
         let bias = if self.faults.armed(Fault::NoReadBias) { 0 } else { BIAS };
         self.with_blocks(&folio, |state| state.reads_pending += bias);
-        Fill { folio, submitted: false }
+        Fill { folio: folio.hand_to_reads(), submitted: false }
     }
 
     /// `len` bytes of the folio are about to be read.
@@ -51,8 +52,7 @@ impl Mapping {
 
     /// All reads of the folio are submitted. It is unlocked now, or by the last of them.
     pub fn end_fill(&self, fill: Fill) -> FolioRef {
-        let submitted = fill.submitted;
-        let folio = fill.folio.hand_to_reads();
+        let Fill { folio, submitted } = fill;
         let armed = self.faults.armed(Fault::NoReadBias);
         let last = match &mut *folio.blocks.lock() {
             Some(state) if armed => state.reads_pending == 0 && !submitted,
