@@ -1,6 +1,7 @@
 //! Commands, their options, and how they end.
 
 mod bench;
+mod crash;
 mod draw;
 mod files;
 mod hunt;
@@ -46,6 +47,8 @@ enum Command {
     Run(run::Run),
     /// Arm historical bugs in the model, one at a time, and find them
     Hunt(hunt::Hunt),
+    /// Run every short program up to a crash, and look at all that the crash may leave
+    Crash(crash::Crash),
     /// Run reproducers again
     Replay(files::Replay),
     /// Shrink a reproducer
@@ -99,6 +102,7 @@ impl Cli {
         match self.command.unwrap_or(Command::Run(run::Run::default())) {
             Command::Run(run) => run.run(),
             Command::Hunt(hunt) => hunt.run(),
+            Command::Crash(crash) => crash.run(),
             Command::Replay(replay) => replay.run(),
             Command::Minimize(minimize) => minimize.run(),
             Command::Show(show) => show.run(),

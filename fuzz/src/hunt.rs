@@ -6,7 +6,7 @@ use crate::generate::Generator;
 use crate::program::Program;
 use crate::runner::Runner;
 use faults::{Fault, FaultSet};
-use oracle::Class;
+use oracle::{Class, Op, OpKind};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -50,6 +50,9 @@ impl Hunt {
         while outcome.executions < self.budget && !stop.load(Ordering::Relaxed) {
             generator.fill(outcome.executions, &mut bytes);
             decode_into(&bytes, &mut program);
+            if row.needs.ops.contains(&OpKind::Crash.info().name) {
+                program.lanes[0].push(Op::plain(OpKind::Crash));
+            }
             outcome.executions += 1;
             let Some(class) = shows(runner, &program, FaultSet::only(fault)) else { continue };
             if row.detectors.contains(&class.name()) {

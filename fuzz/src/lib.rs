@@ -12,6 +12,8 @@
 //! | [`generate`] | fresh random programs |
 //! | [`runner`] | a program on the model, beside the flat file, under its schedule |
 //! | [`verdict`] | what a run showed |
+//! | [`short`] | all short programs that end in a crash |
+//! | [`explore`] | every state a crash may leave |
 //! | [`minimize`] | a diverging program, as small as it gets |
 //! | [`finding`] | a divergence as a file worth sending |
 //! | [`hunt`] | fresh programs against one armed fault |
@@ -27,6 +29,7 @@
 pub mod bytes;
 mod calm;
 pub mod campaign;
+pub mod explore;
 pub mod finding;
 pub mod findings;
 pub mod generate;
@@ -39,6 +42,7 @@ pub mod refresh;
 pub mod reproducer;
 pub mod runner;
 pub mod sequential;
+pub mod short;
 mod stuck;
 pub mod text;
 pub mod timeline;

@@ -5,13 +5,15 @@
 //! the device. The first divergence ends the run.
 
 use crate::calm::patient_policy_of;
+use crate::explore::{Exploration, explore};
 use crate::panics::quietly;
 use crate::program::Program;
 use crate::verdict::{Answer, Recorded, Verdict, divergence_of};
 use crate::watch::{Broken, Watch};
 use faults::FaultSet;
 use lanes::anchored::record_steps;
-use lanes::{End, Event, Lane, LaneId, Policy, Report, Schedule, Sim, Task, Y, run};
+use lanes::policy::policy_of;
+use lanes::{Action, Anchor, End, Event, Lane, LaneId, Place, Policy, Report, Schedule, Sim, Task, Y, run};
 use oracle::{Class, Divergence, Effect, FlatFile, Geometry, Op, OpId, OpKind, Outcome};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -50,14 +52,14 @@ impl Runner {
 
     /// Runs `program` on a new model with these faults armed.
     pub fn run(&mut self, program: &Program, faults: FaultSet) -> Verdict {
-        self.go(program, faults, patient_policy_of(&program.schedule), None)
+        self.go(program, faults, patient_policy_of(&program.schedule), Notes::Nothing)
     }
 
     /// As [`Runner::run`], and writes down everything that happens. The run is the same, only slower.
     pub fn record(&mut self, program: &Program, faults: FaultSet) -> Recorded {
         let (policy, recording) = record_steps(patient_policy_of(&program.schedule));
         let log = Mutex::new(Vec::new());
-        let verdict = self.go(program, faults, policy, Some(&log));
+        let verdict = self.go(program, faults, policy, Notes::Answers(&log));
         Recorded { verdict, anchors: recording.anchors(), steps: recording.steps(), answers: log.into_inner() }
     }
 
@@ -68,13 +70,28 @@ impl Runner {
         Program { schedule, ..program.clone() }
     }
 
-    fn go(
+    /// Runs `program` up to its first crash, in sequence, and looks at the states that the crash may leave: in most at
+    /// `units` units of the device's cache differ from the rest. How many there were, and the first divergence with
+    /// the program that has it.
+    pub fn explore(
         &mut self,
         program: &Program,
         faults: FaultSet,
-        policy: Box<dyn Policy>,
-        log: Option<&Mutex<Vec<Answer>>>,
-    ) -> Verdict {
+        units: usize,
+    ) -> (u64, Option<(Program, Divergence)>) {
+        let seen = Mutex::new((units, Exploration::default()));
+        let verdict = self.go(program, faults, policy_of(&Schedule::default()), Notes::Crash(&seen));
+        let (_, Exploration { states, wrong }) = seen.into_inner();
+        let Some(divergence) = verdict.divergence else { return (states, None) };
+        let crash = divergence.op.map_or(0, |id| id.index);
+        let place = |nth| Place { lane: LaneId(0), op: crash, y: Y::CRASH, nth };
+        let picks = wrong.map_or(Vec::new(), |(picks, _)| picks);
+        let picks = (1..).zip(picks).filter(|(_, choice)| *choice > 0);
+        let anchors = picks.map(|(nth, choice)| Anchor { place: place(nth), action: Action::Pick(choice) }).collect();
+        (states, Some((Program { schedule: Schedule::Anchored(anchors), ..program.clone() }, divergence)))
+    }
+
+    fn go(&mut self, program: &Program, faults: FaultSet, policy: Box<dyn Policy>, notes: Notes<'_>) -> Verdict {
         let crashes = program.ops().any(|(_, op)| op.kind == OpKind::Crash);
         let medium = if crashes { Medium::Volatile } else { Medium::Lasting };
         let model = Model::new(&program.geometry, medium, faults);
@@ -88,7 +105,7 @@ impl Runner {
             true => Box::new(Watch { inner: policy, model: watched.clone(), broken: broken.clone() }),
             false => policy,
         };
-        let mut shared = Shared::new(program, model, flat, log);
+        let mut shared = Shared::new(program, model, flat, notes);
         let sim = Sim::new(policy, patience(&program.geometry));
         let (report, panicked_at) = quietly(|| shared.boots(&sim, &watched));
         let first = broken.lock().take().map(|(place, mut divergence)| {
@@ -129,6 +146,16 @@ impl Runner {
     }
 }
 
+/// What is noted of a run, besides its verdict.
+#[derive(Clone, Copy)]
+enum Notes<'n> {
+    Nothing,
+    /// What every operation answered.
+    Answers(&'n Mutex<Vec<Answer>>),
+    /// What the first crash may leave, at which the run ends; how many units to choose at most.
+    Crash(&'n Mutex<(usize, Exploration)>),
+}
+
 /// What the lanes of one run share.
 struct Shared<'a> {
     program: &'a Program,
@@ -146,11 +173,11 @@ struct Shared<'a> {
     inside: AtomicU64,
     /// The machine has stopped in this operation of lane 0.
     wreck: Mutex<Option<(OpId, Wreck)>>,
-    log: Option<&'a Mutex<Vec<Answer>>>,
+    notes: Notes<'a>,
 }
 
 impl<'a> Shared<'a> {
-    fn new(program: &'a Program, model: Arc<Model>, flat: FlatFile, log: Option<&'a Mutex<Vec<Answer>>>) -> Shared<'a> {
+    fn new(program: &'a Program, model: Arc<Model>, flat: FlatFile, notes: Notes<'a>) -> Shared<'a> {
         Shared {
             program,
             model,
@@ -163,7 +190,7 @@ impl<'a> Shared<'a> {
             current: Default::default(),
             inside: AtomicU64::new(0),
             wreck: Mutex::new(None),
-            log,
+            notes,
         }
     }
 
@@ -171,7 +198,7 @@ impl<'a> Shared<'a> {
     fn boots(&mut self, sim: &Arc<Sim>, watched: &Mutex<Arc<Model>>) -> Report {
         let mut report = run(sim, self.lanes(sim, 0, self.program.lanes.len()));
         while let End::Halted = report.end {
-            let Some((crash, wreck)) = self.wreck.lock().take() else { unreachable!("only a crash halts the machine") };
+            let Some((crash, wreck)) = self.wreck.lock().take() else { break }; // no boot is wanted
             self.model = self.model.recover(wreck);
             *watched.lock() = self.model.clone();
             if let Err(divergence) = self.boot(&sim.task(LaneId(0)), crash) {
@@ -257,9 +284,18 @@ impl<'a> Shared<'a> {
     /// Stops the machine, wherever the other lanes are. What is left of the file is judged when it comes up again.
     /// False if this file cannot crash.
     fn crash(&self, task: &Task, id: OpId) -> bool {
-        let Some(wreck) = self.model.crash(&mut |n| task.choose(Y::CRASH, n)) else { return false };
+        if let Notes::Crash(seen) = self.notes {
+            let (units, seen) = &mut *seen.lock();
+            *seen = explore(&self.model, &self.flat.lock(), id, *units);
+            if let Some((_, divergence)) = &seen.wrong {
+                self.diverge(divergence.clone());
+            }
+            task.halt();
+            return true;
+        }
+        let Some(wreck) = self.model.crash(&mut |_, n| task.choose(Y::CRASH, n)) else { return false };
         self.executed.fetch_add(1, Relaxed);
-        if let Some(log) = self.log {
+        if let Notes::Answers(log) = self.notes {
             log.lock().push(Answer { id, step: task.steps(), outcome: Outcome::Done });
         }
         *self.wreck.lock() = Some((id, wreck));
@@ -272,7 +308,7 @@ impl<'a> Shared<'a> {
         if !matches!(outcome, Outcome::Unsupported(_)) {
             self.executed.fetch_add(1, Relaxed);
         }
-        if let Some(log) = self.log {
+        if let Notes::Answers(log) = self.notes {
             log.lock().push(Answer { id, step: task.steps(), outcome });
         }
         let reads = op.kind.info().effect == Effect::Read;

@@ -333,3 +333,26 @@ fn trouble_with_a_directory_is_one_sentence() {
     let output = minimize(Path::new("/proc")).unwrap();
     assert_eq!((code(&output), text(&output.stderr).lines().count()), (2, 1), "{output:?}");
 }
+
+#[test]
+fn all_short_programs_crash_and_every_state_is_sound() {
+    let dir = scratch("crash");
+    let output = foliofuzz().args(["crash", "--steps", "1", "--json"]).current_dir(&dir).output().unwrap();
+    assert_eq!(code(&output), 0, "{output:?}");
+    let summary: serde_json::Value = serde_json::from_str(text(&output.stdout)).unwrap();
+    assert_eq!((&summary["programs"], &summary["complete"]), (&300.into(), &true.into()));
+    assert!(summary["states"].as_u64().unwrap() > 1_000);
+    assert!(!dir.join("findings").exists());
+    assert_eq!(code(&foliofuzz().args(["crash", "--steps", "4"]).output().unwrap()), 2);
+}
+
+#[cfg(feature = "faults")]
+#[test]
+fn an_armed_bug_is_found_behind_a_short_program() {
+    let dir = scratch("crash-fault");
+    let output = foliofuzz().args(["crash", "--fault", "A25"]).current_dir(&dir).output().unwrap();
+    assert_eq!(code(&output), 1, "{output:?}");
+    let found = dir.join("findings/A25-fsync-misses-size-or-conversion.folio");
+    let replayed = foliofuzz().args(["replay", "--check"]).arg(&found).output().unwrap();
+    assert_eq!(code(&replayed), 0, "{replayed:?}");
+}

@@ -3,7 +3,7 @@
 use faults::{FaultSet, Needs};
 use foliofuzz::bytes::{Profile, decode};
 use foliofuzz::generate::Generator;
-use foliofuzz::{Reproducer, Runner};
+use foliofuzz::{Reproducer, Runner, short};
 use oracle::OpKind;
 
 fn program(flavour: &str, lanes: &str, schedule: &str) -> foliofuzz::Program {
@@ -29,8 +29,10 @@ fn a_crash_loses_what_was_not_synced_unless_the_schedule_keeps_it() {
     assert_eq!(found(&lost, 3), "0 bytes");
     assert_eq!(found(&program("xfs", &lanes("fsync"), "sequential"), 3), "256 bytes");
     // Three transactions: the block, its conversion, the size. Behind the last, the data is there, too.
-    for (kept, expected) in [(1, "0 bytes"), (2, "0 bytes"), (3, "256 bytes")] {
-        let schedule = format!("anchored\n  at 0.2 CRASH #1 pick {kept}");
+    for (kept, expected) in
+        [("pick 2", "0 bytes"), ("pick 2\n  at 0.2 CRASH #2 pick 1", "0 bytes"), ("pick 1", "256 bytes")]
+    {
+        let schedule = format!("anchored\n  at 0.2 CRASH #1 {kept}");
         assert_eq!(found(&program("ext4", &lanes("sync_range off=0 len=256"), &schedule), 3), expected, "{kept}");
     }
 }
@@ -74,4 +76,40 @@ fn fresh_programs_with_a_crash_agree_at_every_place() {
         }
     }
     assert!((300..2_000).contains(&crashing), "{crashing} of 6000");
+}
+
+/// The bound of ACE, as far as a test has time: programs of one step, and a part of those of two.
+#[test]
+fn every_state_after_a_short_program_is_sound() {
+    let mut runner = Runner::new();
+    let mut states = 0;
+    for geometry in short::geometries() {
+        let one = (0..short::count(1)).map(|number| short::program(geometry, 1, number));
+        let two = (0..short::count(2)).step_by(7).map(|number| short::program(geometry, 2, number));
+        for program in one.chain(two) {
+            let (seen, wrong) = runner.explore(&program, FaultSet::NONE, 2);
+            assert!(seen > 0, "{program:#?}");
+            assert!(wrong.is_none(), "{wrong:#?}");
+            states += seen;
+        }
+    }
+    assert!(states > 50_000, "{states}");
+}
+
+/// What is found there is a program like any other: its schedule picks the state.
+#[cfg(feature = "faults")]
+#[test]
+fn short_programs_find_what_a_sync_and_the_size_on_the_device_have_missed() {
+    use faults::Fault;
+    let mut runner = Runner::new();
+    for fault in [Fault::SyncForcesEarly, Fault::DiskSizeBeforeData] {
+        let armed = FaultSet::only(fault);
+        let programs = short::geometries()
+            .flat_map(|geometry| (0..short::count(1)).map(move |number| short::program(geometry, 1, number)));
+        let (program, seen) =
+            programs.filter_map(|program| runner.explore(&program, armed, 2).1).next().expect("found");
+        assert!(fault.info().detectors.contains(&seen.class.name()), "{fault}: {seen}");
+        assert_eq!(runner.run(&program, armed).divergence, Some(seen), "{fault}");
+        assert_eq!(runner.run(&program, FaultSet::NONE).divergence, None, "{fault}");
+    }
 }

@@ -9,7 +9,7 @@ use iomap::seek::Whence;
 use lanes::{LaneId, Task};
 use oracle::{Class, Divergence, Errno, Geometry, Op, OpId, OpKind, Outcome, fill};
 use pagecache::{Broken, Cursor, Error, Sizes};
-pub use simfs::Wreck;
+pub use simfs::{Choose, Question, Wreck};
 use simfs::{Config, DaxFile, Failing, File};
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ impl Model {
 
     /// What is left if the machine stops now; `choose` says how much of what may be lost is kept, one of `0..n`.
     /// None if it cannot: the medium is lasting, or the flavour has no answer to a crash.
-    pub fn crash(&self, choose: &mut dyn FnMut(u32) -> u32) -> Option<Wreck> {
+    pub fn crash(&self, choose: &mut Choose<'_>) -> Option<Wreck> {
         self.cached()?.file.crash(choose)
     }
 

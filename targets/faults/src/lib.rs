@@ -30,7 +30,7 @@ pub struct Needs {
     pub lanes: u8,
     /// Several lanes that own parts of one block.
     pub shared_blocks: bool,
-    /// Names of operations it cannot do without.
+    /// Names of operations it cannot do without. If `crash` is one, a hunt puts one behind those of lane 0.
     pub ops: &'static [&'static str],
 }
 
@@ -132,8 +132,14 @@ faults! {
         "Writeback of the folio at the end of file does not zero what lies beyond it."
     EofSampledUnlocked "A22" "writeback-eof-size-sampled-unlocked" 2 ["content" "disk"] ANY;
         "Writeback zeroes the tail by a size it loaded before it locked the folio."
+    IoSizeRounded "A23" "ioend-size-not-clamped-to-eof" 2 ["disk"] Needs { flavours: &["xfs", "ext4"], ops: &["crash"], ..ANY };
+        "An I/O remembers its data as reaching to the end of its last block, not to the end of file."
     DiskSizeFromIo "A24" "setfilesize-exceeds-isize-or-shrinks" 2 ["size" "invariant" "disk"] ANY;
         "End of I/O sets the size on disk to the end of the I/O, whatever it was."
+    SyncForcesEarly "A25" "fsync-misses-size-or-conversion" 1 ["disk" "size"] Needs { flavours: &["xfs", "ext4"], ops: &["crash"], ..ANY };
+        "A sync forces the log as it was before the data was written: what the end of I/O logs is missed."
+    DiskSizeBeforeData "A26" "disksize-updated-before-data" 2 ["disk"] Needs { flavours: &["ext4"], ops: &["crash"], ..ANY };
+        "A buffered write raises the size on disk when it raises the size, not when its data is on the device."
     NonWriteMovesSize "A29" "non-write-op-moves-isize" 1 ["size" "content"] ANY;
         "Zeroing through the cache raises the size as a write does."
     NewFlagIgnored "A35" "write-begin-new-flag-ignored" 1 ["content" "disk"] Needs { flavours: &["gfs2"], ..ANY };
@@ -160,6 +166,8 @@ faults! {
         "Adding a folio where a larger shadow was: after the tree lock was dropped to allocate nodes, the shadow is split without a look at what is there now."
     ShadowOverwritten "B02" "shadow-store-overwrites-range" 1 ["content" "invariant" "accounting" "panic"] Needs { large_folios: true, ..ANY };
         "A folio is stored over a larger shadow without splitting it: all its indices lead to the folio."
+    MarkedFromSlot "B03" "tag-lookup-from-tail-misses-dirty" 1 ["content" "disk" "size" "errno" "invariant"] Needs { large_folios: true, ..ANY };
+        "A search by mark that starts inside a folio does not step back to where the folio's marks are."
     SplitMarksHead "B04" "split-marks-wrong-slots" 2 ["invariant" "disk" "accounting"] Needs { large_folios: true, ..ANY };
         "Splitting a folio gives its marks to the first piece alone."
     RepeatsInBatch "B05" "sibling-returned-to-walker" 1 ["content" "size"] Needs { large_folios: true, ..ANY };

@@ -25,12 +25,6 @@ unarmed! {
         "All bytes above the floor belong to lane 0, and no other lane is held to what it reads there."
     "A17" "isize-checked-before-uptodate";
         "The size belongs to lane 0: a read of another lane beside a truncate is not judged."
-    "A23" "ioend-size-not-clamped-to-eof";
-        "Nothing crashes: the size on the device is looked at by rules, and never recovered from."
-    "A25" "fsync-misses-size-or-conversion";
-        "Nothing crashes: what an fsync has missed is written at rest."
-    "A26" "disksize-updated-before-data";
-        "Nothing crashes: the size on the device is never what a reader gets."
     "A27" "unshare-without-reading";
         "No reflink, so nothing to unshare."
     "A28" "unshare-treats-hole-as-shared";
@@ -53,8 +47,6 @@ unarmed! {
         "No reflink."
     "A48" "stale-mapping-after-reflink-in-write-fault";
         "No reflink."
-    "B03" "tag-lookup-from-tail-misses-dirty";
-        "No bug inside the XArray can be armed, and without crashes nobody misses what an fsync left out."
     "B16" "batch-delete-removes-wrong-folio";
         "Truncate removes folios one by one, each by its identity."
     "C09" "invalidate2-dirty-check-unlocked";
@@ -114,7 +106,7 @@ unarmed! {
     "F11" "shift-exposes-posteof-prealloc";
         "No collapse and insert."
     "F12" "collapse-of-dirty-post-eof-size-order";
-        "No collapse and insert, and no crashes."
+        "No collapse and insert."
     "G08" "dax-lock-page-self-deadlock";
         "The tree lock of a DAX file is a short one: held across a sleep it does not compile."
     "G18" "dax-truncate-pinned-page";

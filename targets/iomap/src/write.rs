@@ -233,6 +233,9 @@ async fn finish_folio<F: FileSystem>(fs: &F, task: &Task, folio: Locked, part: &
     let old_size = mapping.i_size();
     if copied_to > old_size {
         mapping.set_i_size(copied_to);
+        if mapping.faults.armed(Fault::DiskSizeBeforeData) {
+            fs.raise_disk_size(copied_to); // the end of I/O does this
+        }
     }
     task.at(Y::W11).await;
     fs.put_folio(task, folio, dirty).await;

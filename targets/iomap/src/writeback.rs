@@ -157,8 +157,10 @@ async fn submit_folio<F: FileSystem>(fs: &F, task: &Task, folio: Locked, i_size:
         mapping.with_blocks(&folio, |state| state.writes_pending += 1);
         submitted = true;
         let window = (part.start - bytes.start) as usize..(part.end - bytes.start) as usize;
+        // The rest of the last block are zeros for now. They must not be taken for what a write puts there meanwhile.
+        let data_end = if mapping.faults.armed(Fault::IoSizeRounded) { part.end } else { part.end.min(i_size) };
         fs.submit(WriteIo {
-            data_end: part.end.min(i_size),
+            data_end,
             addr: map.addr_of(part.start),
             unwritten: map.kind == Kind::Unwritten,
             data: folio.data.read()[window].into(),

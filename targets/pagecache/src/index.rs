@@ -113,7 +113,11 @@ impl Index {
 
     /// As [`Index::find`], for folios with `mark`. A search that starts inside a folio finds that folio.
     pub fn find_marked(&self, from: u64, end: u64, mark: Mark) -> Option<Slot<'_>> {
-        Slot::of(self.array.find_marked(from, end.min(XArray::<Arc<Folio>>::END), mark.raw())?)
+        let end = end.min(XArray::<Arc<Folio>>::END);
+        Slot::of(match self.faults.armed(Fault::MarkedFromSlot) {
+            true => self.array.find_marked_raw(from, end, mark.raw())?,
+            false => self.array.find_marked(from, end, mark.raw())?,
+        })
     }
 
     /// What stands where the folio is to be put.

@@ -3,6 +3,7 @@
 //! It is kept as what a crash may bring back: for every unit written since the last flush, what was there before.
 //! The unit is what the device writes as a whole, a sector.
 
+use crate::crash::{Choose, Question};
 use crate::device::Blocks;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -52,7 +53,7 @@ impl Cache {
     /// Takes back, in `blocks`, what was not flushed: each unit to what it held at some time since. What was
     /// written before number `from` stays. `choose` is asked how it goes in general, and then about each unit, in
     /// the order of addresses.
-    pub(crate) fn crash(&self, block: u64, from: u64, blocks: &mut Blocks, choose: &mut dyn FnMut(u32) -> u32) {
+    pub(crate) fn crash(&self, block: u64, from: u64, blocks: &mut Blocks, choose: &mut Choose<'_>) {
         let mut units: BTreeMap<u64, Vec<&[u8]>> = BTreeMap::new();
         for (number, (addr, before)) in (self.flushed..).zip(&self.before) {
             if number >= from {
@@ -62,15 +63,15 @@ impl Cache {
         if units.is_empty() {
             return;
         }
-        let way = choose(WAYS);
+        let way = choose(Question::Cache, WAYS);
         for (addr, versions) in units {
             let newest = versions.len() as u32;
             // Versions are what was there before each write; behind the last one stands what is there now.
             let version = match way {
                 KEEP_NOTHING => 0,
                 KEEP_EVERYTHING => newest,
-                KEEP_CHOSEN => choose(newest + 1),
-                _ => newest - choose(newest + 1),
+                KEEP_CHOSEN => choose(Question::Unit, newest + 1),
+                _ => newest - choose(Question::Unit, newest + 1),
             };
             if let Some(bytes) = versions.get(version as usize) {
                 let at = (addr % block) as usize;
@@ -95,7 +96,7 @@ mod tests {
         let mut script: Vec<(u32, u32)> = Vec::new();
         loop {
             let mut next = 0;
-            let blocks = device.copy().crash(from, &mut |n| {
+            let blocks = device.copy().crash(from, &mut |_, n| {
                 if next == script.len() {
                     script.push((0, n));
                 }

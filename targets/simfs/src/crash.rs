@@ -16,6 +16,23 @@ use crate::file::{Config, File, Io};
 use crate::flavour::Flavour;
 use crate::log::Inode;
 
+/// What a crash has to be told. The answers are numbers, and 0 keeps as little as possible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Which of the transactions that are committed and not durable the log has nonetheless: 0 none, 1 all, 2 a
+    /// beginning.
+    Log,
+    /// How many of them behind the first one, if it is a beginning.
+    Beginning,
+    /// How the device's cache fares: 0 nothing of it is kept, 1 everything, 2 what is chosen, 3 all but what is chosen.
+    Cache,
+    /// Which version of a unit, if units are chosen: how many after the oldest there may be, or before the newest.
+    Unit,
+}
+
+/// Who answers: one of `0..n`.
+pub type Choose<'c> = dyn FnMut(Question, u32) -> u32 + 'c;
+
 /// What a crash has left of a file.
 #[derive(Clone, Debug)]
 pub struct Wreck {
@@ -36,15 +53,19 @@ impl Flavour {
 }
 
 impl File {
-    /// What is left if the machine stops now. `choose` says how much, one of `0..n`. None if the device has no
+    /// What is left if the machine stops now. `choose` says how much. None if the device has no
     /// volatile cache, or the flavour's rules do not survive a crash.
-    pub fn crash(&self, choose: &mut dyn FnMut(u32) -> u32) -> Option<Wreck> {
+    pub fn crash(&self, choose: &mut Choose<'_>) -> Option<Wreck> {
         if !self.flavour.survives_crashes() {
             return None;
         }
         // No lock is held while choosing: whoever is asked may look at the file.
         let pending = self.extents.lock().pending();
-        let kept = if pending > 0 { choose(pending + 1) } else { 0 };
+        let kept = match if pending > 0 { choose(Question::Log, pending.min(2) + 1) } else { 0 } {
+            0 => 0,
+            1 => pending,
+            _ => 1 + choose(Question::Beginning, pending - 1),
+        };
         let (inode, clock) = self.extents.lock().crash(kept)?;
         let device = self.device.copy();
         for io in &*self.queue.lock() {

@@ -6,6 +6,7 @@
 //! when the transaction that freed it is durable: until then a crash brings the block back to whom it belonged.
 
 use crate::cache::Cache;
+use crate::crash::Choose;
 use parking_lot::Mutex;
 use std::ops::Range;
 use std::sync::Arc;
@@ -180,7 +181,7 @@ impl Device {
 
     /// What is on it after a crash: of the units written at or after number `from` and not flushed, `choose` says
     /// which are.
-    pub(crate) fn crash(self, from: u64, choose: &mut dyn FnMut(u32) -> u32) -> Blocks {
+    pub(crate) fn crash(self, from: u64, choose: &mut Choose<'_>) -> Blocks {
         let State { mut blocks, cache, .. } = self.state.into_inner();
         if let Some(cache) = cache {
             cache.crash(self.block, from, &mut blocks, choose);

@@ -39,7 +39,7 @@ mod release;
 mod selfwrite;
 pub mod space;
 
-pub use crash::Wreck;
+pub use crash::{Choose, Question, Wreck};
 pub use dax::DaxFile;
 pub use failures::Failing;
 pub use file::{Config, File};

@@ -340,18 +340,20 @@ impl File {
     /// # Errors
     /// [`Error::Io`] if data was lost; the metadata is left alone then.
     pub async fn fsync(&self, task: &Task, open: &Cursor, range: Range<u64>) -> Result<()> {
+        let early = self.extents.lock().log_end();
         self.sync_range(task, open, range).await?;
         task.at(Y::Y6).await;
-        self.force_log();
+        self.force_log(if self.armed(Fault::SyncForcesEarly) { early } else { u64::MAX });
         task.at(Y::Y7).await;
         self.device.flush();
         Ok(())
     }
 
-    /// Makes durable what is logged so far.
-    fn force_log(&self) {
+    /// Makes durable what is logged so far, at most up to transaction number `most`. The end of the I/O that was
+    /// waited for has logged the blocks as written, and the size.
+    fn force_log(&self, most: u64) {
         let mut extents = self.extents.lock();
-        let upto = extents.log_end();
+        let upto = extents.log_end().min(most);
         extents.force_log(upto, &self.device);
     }
 
