@@ -99,7 +99,7 @@ pub fn encode(program: &Program) -> Vec<u8> {
 }
 
 /// The program with every operation made to fit its geometry and lanes. Valid programs stay as they are.
-pub(crate) fn fit_ops(mut program: Program) -> Program {
+pub fn fit_ops(mut program: Program) -> Program {
     if check_geometry(&program.geometry, program.lanes.len()).is_ok() {
         let fit = Fit::new(&program.geometry, program.lanes.len());
         for (lane, ops) in (0..).zip(&mut program.lanes) {

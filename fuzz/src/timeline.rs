@@ -58,7 +58,7 @@ pub fn entries(program: &Program, recorded: &Recorded) -> Vec<Entry> {
         let end = at + stretch.len();
         if lane.is_user() {
             user_stretch(program, stretch, at, &mut begun, &mut answers, &mut entries);
-        } else if stretch.iter().any(|place| ![Y::START, Y::IDLE].contains(&place.y)) {
+        } else if stretch.iter().any(|place| ![Y::START, Y::IDLE, Y::FINISH].contains(&place.y)) {
             // One that only finds that there is nothing to do yet is not worth a line.
             entries.push(Entry { step: at, lane, text: background_text(stretch) });
         }

@@ -309,7 +309,7 @@ fn show_and_minimize_speak_json() {
     let events = shown["timeline"].as_array().unwrap();
     let punch = events.iter().find(|event| event["text"] == "0.3 punch off=100 len=300").unwrap();
     assert_eq!(punch["lane"], "0");
-    assert!(events.iter().any(|event| event["lane"] == "checker"), "{shown}");
+    assert!(events.iter().any(|event| event["lane"] == "end-io"), "{shown}");
     let (code, fine) = json(&["show", "--no-fault"]);
     assert_eq!((code, fine["found"].as_str(), &fine["detail"]), (0, Some("agree"), &serde_json::Value::Null));
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Documents with shown output.
-const DOCUMENTS: [&str; 1] = ["README.md"];
+const DOCUMENTS: [&str; 2] = ["README.md", "docs/SEEDS.md"];
 
 /// How the line before a shown output begins.
 const PROMPT: &str = "$ cargo run --release -- ";

@@ -1,10 +1,14 @@
 //! `bench`: how fast it is, and what the time goes into. What is compared takes turns in one run, so the ratios hold
 //! on any machine; the figures do not.
 
+mod cache;
 mod directory;
+mod index;
 mod mix;
 mod model;
 mod raw;
+#[cfg(feature = "faults")]
+mod strategies;
 
 use super::style::{DIM, grouped, paint, say, table};
 use super::{Ending, Result, trouble};
@@ -26,6 +30,17 @@ pub(super) struct Bench {
     /// Leave out the model
     #[arg(long)]
     no_model: bool,
+    /// Measure the page cache itself instead: its index against maps, cached reads against memcpy and pread
+    #[arg(long, conflicts_with = "no_model")]
+    cache: bool,
+    /// Measure instead in how many programs each way of scheduling finds some faults; takes minutes
+    #[cfg(feature = "faults")]
+    #[arg(long, conflicts_with_all = ["no_model", "cache", "dir", "seconds"])]
+    strategies: bool,
+    /// With --strategies: how many seeds
+    #[cfg(feature = "faults")]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: u64,
     /// About how long, everything together
     #[arg(long, value_name = "N", default_value_t = 24.0)]
     seconds: f64,
@@ -48,21 +63,44 @@ struct Report {
 
 impl Bench {
     pub(super) fn run(mut self) -> Result<Ending> {
+        #[cfg(feature = "faults")]
+        if self.strategies {
+            let cells = strategies::measure(self.seed, self.seeds);
+            self.say(&cells, |cells| strategies::print(cells))?;
+            return Ok(Ending::Agree);
+        }
         if self.dir.is_empty() {
             self.dir.push(default_dir());
         }
-        let report = self.measure()?;
-        if self.json {
-            say(serde_json::to_string(&report).map_err(|error| trouble("writing JSON", error))?);
+        if self.cache {
+            let report = CacheReport {
+                index: index::measure(),
+                reads: cache::measure(&self.dir[0], self.seconds())?,
+                dir: self.dir[0].clone(),
+            };
+            self.say(&report, CacheReport::print)?;
         } else {
-            report.print();
+            self.say(&self.measure()?, Report::print)?;
         }
         Ok(Ending::Agree)
     }
 
+    fn say<R: Serialize>(&self, report: &R, print: impl Fn(&R)) -> Result<()> {
+        if self.json {
+            say(serde_json::to_string(report).map_err(|error| trouble("writing JSON", error))?);
+        } else {
+            print(report);
+        }
+        Ok(())
+    }
+
+    fn seconds(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds.clamp(0.1, 1e6))
+    }
+
     fn measure(&self) -> Result<Report> {
         let measurements = usize::from(!self.no_model) + self.dir.len() * Mix::ALL.len();
-        let share = Duration::from_secs_f64(self.seconds.clamp(0.1, 1e6) / measurements as f64);
+        let share = self.seconds() / measurements as u32;
         // The directories come first: a user's typing error is not to be told after seconds of work.
         let mut directories = Vec::new();
         for dir in &self.dir {
@@ -72,6 +110,23 @@ impl Bench {
         }
         let model = (!self.no_model).then(|| model::measure(self.seed, share));
         Ok(Report { model, directories, peak_rss_bytes: peak_rss() })
+    }
+}
+
+/// What the page cache costs.
+#[derive(Serialize)]
+struct CacheReport {
+    index: Vec<index::IndexSpeed>,
+    reads: Vec<cache::ReadSpeed>,
+    /// Where the file for pread is.
+    dir: PathBuf,
+}
+
+impl CacheReport {
+    fn print(&self) {
+        index::print(&self.index);
+        cache::print(&self.reads);
+        say(paint(DIM, format!("pread reads a file in {}", self.dir.display())));
     }
 }
 
