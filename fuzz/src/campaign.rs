@@ -57,6 +57,8 @@ pub struct Progress {
 /// Told about every finding at once, with the number of the program that showed it.
 pub type OnFinding<'a> = dyn Fn(&Progress, u64, &Finding, &Path) + Sync + 'a;
 
+/// One program in so many is run again with the rules checked at every place, if it agrees.
+const THOROUGH: u64 = 16;
 /// How many programs a thread takes at a time.
 const SHARE: u64 = 64;
 
@@ -142,7 +144,8 @@ impl Task<'_> {
 
     fn model(&self, next: &AtomicU64) -> Result<(), TargetError> {
         let generator = self.generator(Profile::ANY);
-        let (mut runner, mut bytes, mut program) = (Runner::new(), Vec::new(), Program::empty());
+        let (mut quick, mut thorough) = (Runner::new(), Runner::thorough());
+        let (mut bytes, mut program) = (Vec::new(), Program::empty());
         loop {
             let from = next.fetch_add(SHARE, Relaxed);
             let mut ops = 0;
@@ -150,11 +153,12 @@ impl Task<'_> {
                 generator.fill(number, &mut bytes);
                 decode_into(&bytes, &mut program);
                 program.keep(&self.campaign.kinds);
+                let runner = if number % THOROUGH == 0 { &mut thorough } else { &mut quick };
                 let verdict = runner.run(&program, FaultSet::NONE);
                 ops += verdict.ops;
                 if let Some(divergence) = verdict.divergence {
                     self.diverged(&divergence, number, &bytes, || {
-                        let found = Finding::on_model(&mut runner, &program, None, divergence.class);
+                        let found = Finding::on_model(runner, &program, None, divergence.class);
                         found.ok_or_else(|| undetermined(self.campaign.seed, number, &divergence))
                     })?;
                 }

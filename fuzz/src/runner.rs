@@ -36,7 +36,17 @@ const CHECKER: u8 = LaneId::CHECKER.0;
 #[derive(Default)]
 pub struct Runner {
     flat: Option<FlatFile>,
-    watches: bool,
+    watch: Watching,
+}
+
+/// When the model's rules are checked at every place a lane passes, not only after every operation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Watching {
+    #[default]
+    Never,
+    /// In a second run, if the first one agrees.
+    SecondRun,
+    Always,
 }
 
 impl Runner {
@@ -47,20 +57,38 @@ impl Runner {
 
     /// A runner that checks the model's rules at every place a lane passes, not only after every operation.
     pub fn watching() -> Runner {
-        Runner { watches: true, ..Runner::default() }
+        Runner { watch: Watching::Always, ..Runner::default() }
+    }
+
+    /// A runner that is not content with a program that agrees: it runs it again and checks the model's rules at every
+    /// place. The run is the same; what breaks and mends within one operation shows only so.
+    pub fn thorough() -> Runner {
+        Runner { watch: Watching::SecondRun, ..Runner::default() }
     }
 
     /// Runs `program` on a new model with these faults armed.
     pub fn run(&mut self, program: &Program, faults: FaultSet) -> Verdict {
-        self.go(program, faults, patient_policy_of(&program.schedule), Notes::Nothing)
+        self.twice(|runner, watch| runner.go(program, faults, patient_policy_of(&program.schedule), Notes::Nothing, watch), |v| v)
     }
 
     /// As [`Runner::run`], and writes down everything that happens. The run is the same, only slower.
     pub fn record(&mut self, program: &Program, faults: FaultSet) -> Recorded {
-        let (policy, recording) = record_steps(patient_policy_of(&program.schedule));
-        let log = Mutex::new(Vec::new());
-        let verdict = self.go(program, faults, policy, Notes::Answers(&log));
-        Recorded { verdict, anchors: recording.anchors(), steps: recording.steps(), answers: log.into_inner() }
+        let once = |runner: &mut Runner, watch| {
+            let (policy, recording) = record_steps(patient_policy_of(&program.schedule));
+            let log = Mutex::new(Vec::new());
+            let verdict = runner.go(program, faults, policy, Notes::Answers(&log), watch);
+            Recorded { verdict, anchors: recording.anchors(), steps: recording.steps(), answers: log.into_inner() }
+        };
+        self.twice(once, |recorded| &recorded.verdict)
+    }
+
+    /// Runs once, or again if the first run has found nothing and this runner asks for more.
+    fn twice<T>(&mut self, once: impl Fn(&mut Runner, bool) -> T, verdict: impl Fn(&T) -> &Verdict) -> T {
+        let first = once(self, self.watch == Watching::Always);
+        match self.watch == Watching::SecondRun && verdict(&first).divergence.is_none() {
+            true => once(self, true),
+            false => first,
+        }
     }
 
     /// The program with its schedule written down as the deviations from the sequential run: the same run, and
@@ -80,7 +108,7 @@ impl Runner {
         units: usize,
     ) -> (u64, Option<(Program, Divergence)>) {
         let seen = Mutex::new((units, Exploration::default()));
-        let verdict = self.go(program, faults, policy_of(&Schedule::default()), Notes::Crash(&seen));
+        let verdict = self.go(program, faults, policy_of(&Schedule::default()), Notes::Crash(&seen), false);
         let (_, Exploration { states, wrong }) = seen.into_inner();
         let Some(divergence) = verdict.divergence else { return (states, None) };
         let crash = divergence.op.map_or(0, |id| id.index);
@@ -91,7 +119,14 @@ impl Runner {
         (states, Some((Program { schedule: Schedule::Anchored(anchors), ..program.clone() }, divergence)))
     }
 
-    fn go(&mut self, program: &Program, faults: FaultSet, policy: Box<dyn Policy>, notes: Notes<'_>) -> Verdict {
+    fn go(
+        &mut self,
+        program: &Program,
+        faults: FaultSet,
+        policy: Box<dyn Policy>,
+        notes: Notes<'_>,
+        watch: bool,
+    ) -> Verdict {
         let crashes = program.ops().any(|(_, op)| op.kind == OpKind::Crash);
         let medium = if crashes { Medium::Volatile } else { Medium::Lasting };
         let model = Model::new(&program.geometry, medium, faults);
@@ -101,7 +136,7 @@ impl Runner {
         }
         let watched = Arc::new(Mutex::new(model.clone()));
         let broken = Broken::default();
-        let policy = match self.watches {
+        let policy = match watch {
             true => Box::new(Watch { inner: policy, model: watched.clone(), broken: broken.clone() }),
             false => policy,
         };

@@ -73,7 +73,7 @@ impl On {
     pub(super) fn run(&self, reproducer: &Reproducer, worker: Option<&mut Worker>) -> Result<Verdict> {
         match worker {
             Some(worker) => worker.run(&reproducer.program),
-            None => Ok(Runner::new().run(&reproducer.program, armed(self.fault(reproducer)?))),
+            None => Ok(Runner::thorough().run(&reproducer.program, armed(self.fault(reproducer)?))),
         }
     }
 }

@@ -58,7 +58,7 @@ impl Minimize {
                 let replay = worker.settings().replay();
                 Finding::on_target(program, &divergence, &mut |candidate| worker.run(candidate), &replay)?
             }
-            None => Finding::on_model(&mut Runner::new(), program, self.on.fault(&reproducer)?, divergence.class)
+            None => Finding::on_model(&mut Runner::thorough(), program, self.on.fault(&reproducer)?, divergence.class)
                 .ok_or_else(|| TargetError::new("the divergence did not come back"))?,
         };
         self.diverged(&finding)?;

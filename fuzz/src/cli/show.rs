@@ -76,7 +76,7 @@ impl Show {
     pub(super) fn run(self) -> Result<Ending> {
         let reproducer = read(&self.file)?;
         let fault = if self.no_fault { None } else { reproducer.fault };
-        let recorded = Runner::new().record(&reproducer.program, armed(fault));
+        let recorded = Runner::thorough().record(&reproducer.program, armed(fault));
         if self.json {
             let line = self.line(&reproducer, fault, &recorded);
             say(serde_json::to_string(&line).map_err(|error| trouble(self.file.display(), error))?);
