@@ -226,8 +226,10 @@ places! {
     Y5 "fsync: before the error cursor";
     Y6 "fsync: before the metadata";
     Y7 "fsync: before the device cache flush";
+    G0 "before the counters of dirty pages are looked at";
     G1 "too much is dirty, before the flusher is woken";
     G2 "throttled: waiting for the flusher to get on";
+    G3 "before a new folio is charged: reclaim may run here";
     G4 "flusher picks what to write";
     IDLE "a background lane found nothing to do";
     START "before the first operation";

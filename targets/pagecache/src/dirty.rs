@@ -13,11 +13,11 @@ use crate::folio::{Folio, FolioRef, Locked};
 use crate::index::Mark;
 use crate::invariants::Broken;
 use crate::mapping::Mapping;
+use crate::memory::Stat;
 use crate::tree::TreeGuard;
 use faults::Fault;
 use lanes::{Task, Y};
 use std::ops::Range;
-use std::sync::atomic::Ordering::Relaxed;
 
 impl Mapping {
     /// Sets the dirty flag. A folio that has left the file stays as it is: nobody will write it.
@@ -26,7 +26,7 @@ impl Mapping {
             return;
         }
         tree.index().set_mark(folio, Mark::Dirty, true);
-        self.memory.dirty.fetch_add(folio.pages() as i64, Relaxed);
+        self.memory.count(Stat::Dirty, folio, folio.pages() as i64);
         self.memory.dirtied.raise();
     }
 
@@ -87,7 +87,7 @@ impl Mapping {
     fn clear_dirty(&self, folio: &Locked) -> bool {
         let was_dirty = folio.change_dirty(false);
         if was_dirty {
-            self.memory.dirty.fetch_sub(folio.pages() as i64, Relaxed);
+            self.memory.count(Stat::Dirty, folio, -(folio.pages() as i64));
         }
         was_dirty
     }
@@ -135,7 +135,7 @@ impl Mapping {
             index.set_mark(folio, Mark::Dirty, false);
         }
         index.set_mark(folio, Mark::ToWrite, false);
-        self.memory.writeback.fetch_add(folio.pages() as i64, Relaxed);
+        self.memory.count(Stat::Writeback, folio, folio.pages() as i64);
     }
 
     /// Clears the writeback flag and wakes who waits for it. The reference keeps the folio across the wake-up: once
@@ -152,7 +152,7 @@ impl Mapping {
                 self.report(Broken::invariant(format!("folio {} left the file under writeback", folio.index())));
             }
             index.set_mark(folio, Mark::Writeback, false);
-            self.memory.writeback.fetch_sub(folio.pages() as i64, Relaxed);
+            self.memory.count(Stat::Writeback, folio, -(folio.pages() as i64));
         }
         task.at(Y::E5).await;
         folio.wake();

@@ -28,6 +28,7 @@ pub struct Folio {
     /// References: one a page from the index, one from each page table entry, one from each handle.
     refs: AtomicI32,
     lock_owner: AtomicU8,
+    charged_to: LaneId,
     memory: Arc<Memory>,
     waiters: WaitQueue,
     /// The bytes. A folio is as long as this.
@@ -39,20 +40,38 @@ pub struct Folio {
 }
 
 impl Folio {
-    /// A new folio of `1 << order` pages that is in no file yet, locked by `lane`, all zero.
+    /// A new folio of `1 << order` pages that is in no file yet, locked by `lane` and charged to its cgroup, all zero.
     pub(crate) fn create(memory: &Arc<Memory>, index: u64, order: u8, len: usize, lane: LaneId) -> FolioRef {
+        Folio::create_charged(memory, index, order, len, lane, lane)
+    }
+
+    /// As [`Folio::create`], charged to the cgroup of another lane.
+    pub(crate) fn create_charged(
+        memory: &Arc<Memory>,
+        index: u64,
+        order: u8,
+        len: usize,
+        lane: LaneId,
+        charged_to: LaneId,
+    ) -> FolioRef {
         FolioRef(Arc::new(Folio {
             index,
             order: AtomicU8::new(order),
             flags: AtomicU32::new(LOCKED),
             refs: AtomicI32::new(1),
             lock_owner: AtomicU8::new(lane.0),
+            charged_to,
             memory: memory.clone(),
             waiters: WaitQueue::default(),
             data: RwLock::new(vec![0; len].into_boxed_slice()),
             blocks: Mutex::new(None),
             buffers: Mutex::new(None),
         }))
+    }
+
+    /// The lane to whose cgroup its pages are charged.
+    pub fn charged_to(&self) -> LaneId {
+        self.charged_to
     }
 
     /// Index of the first page.

@@ -3,6 +3,7 @@
 use crate::folio::Folio;
 use crate::index::{Mark, Slot};
 use crate::mapping::Mapping;
+use crate::memory::Stat;
 use lanes::LaneId;
 use parking_lot::Mutex;
 use std::ops::Range;
@@ -187,12 +188,12 @@ impl Mapping {
         self.locks_are_free()?;
         let index = self.index();
         index.check_tree().map_err(|wrong| Broken::invariant(format!("the index: {wrong}")))?;
-        let (mut cached, mut dirty, mut writeback) = (0, 0, 0);
+        let mut actual = [[0; Stat::ALL.len()]; LaneId::COUNT];
         for folio in index.iter().map(|slot| slot.folio) {
-            let pages = folio.pages() as i64;
-            cached += pages;
-            dirty += if folio.is_dirty() { pages } else { 0 };
-            writeback += if folio.is_writeback() { pages } else { 0 };
+            for (stat, counted) in Stat::ALL.into_iter().zip([true, folio.is_dirty(), folio.is_writeback()]) {
+                let pages = if counted { folio.pages() as i64 } else { 0 };
+                actual[folio.charged_to().0 as usize][stat as usize] += pages;
+            }
             let at = folio.index();
             if folio.is_locked() && folio.lock_holder() & BACKGROUND == 0 {
                 return Err(Broken::invariant(format!("folio {at} is locked though every operation has returned")));
@@ -203,19 +204,30 @@ impl Mapping {
                 return Err(Broken::invariant(format!("folio {at}, beyond the end of file, has data")));
             }
         }
-        let memory = &self.memory;
-        let lost = memory.lost_refs.load(Relaxed);
+        let lost = self.memory.lost_refs.load(Relaxed);
         if lost != 0 {
             return Err(Broken::accounting(format!("folios were freed with {lost} references too many or too few")));
         }
-        for (what, counter, actual) in [
-            ("cached", &memory.cached, cached),
-            ("dirty", &memory.dirty, dirty),
-            ("writeback", &memory.writeback, writeback),
-        ] {
-            let counted = counter.load(Relaxed);
-            if counted != actual {
-                return Err(Broken::accounting(format!("{counted} {what} pages are counted, {actual} there are")));
+        self.check_counters(&actual)
+    }
+
+    /// The counters of the machine and of each cgroup, against the pages there are.
+    fn check_counters(&self, actual: &[[i64; Stat::ALL.len()]; LaneId::COUNT]) -> Result<(), Broken> {
+        let wrong = |counted: i64, whose: String, stat: Stat, pages: i64| {
+            let what = stat.name();
+            Err(Broken::accounting(format!("{counted} {what} pages are counted{whose}, {pages} there are")))
+        };
+        for stat in Stat::ALL {
+            let all = actual.iter().map(|group| group[stat as usize]).sum();
+            let counted = self.memory.pages(stat);
+            if counted != all {
+                return wrong(counted, String::new(), stat, all);
+            }
+            for (lane, group) in (0..).map(LaneId).zip(actual) {
+                let counted = self.memory.pages_of(lane, stat);
+                if counted != group[stat as usize] {
+                    return wrong(counted, format!(" for the cgroup of lane {lane}"), stat, group[stat as usize]);
+                }
             }
         }
         Ok(())

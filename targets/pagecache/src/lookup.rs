@@ -4,12 +4,12 @@ use crate::folio::{Folio, FolioRef, Locked};
 use crate::index::{Index, PreparedSplit, Room, Shadow, Slot};
 use crate::invariants::Broken;
 use crate::mapping::Mapping;
+use crate::memory::Stat;
 use crate::reclaim::{Reclaim, make_room};
 use crate::tree::TreeGuard;
 use faults::Fault;
 use lanes::{Task, Y};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 impl Mapping {
     /// The folio that contains page `index`, referenced.
@@ -90,10 +90,10 @@ impl Mapping {
     /// Whether a folio for `pages` pages from `index` on fits into memory, having evicted others for it if need be.
     pub(crate) async fn has_room(&self, task: &Task, index: u64, pages: u64) -> bool {
         let wanted = 1 << self.order_for(index, pages * self.sizes.page);
-        if self.memory.is_short(wanted) {
+        if self.memory.is_short(task.lane(), wanted) {
             make_room(self, task, wanted, Reclaim::InFileSystem).await;
         }
-        !self.memory.is_short(wanted)
+        !self.memory.is_short(task.lane(), wanted)
     }
 
     /// A new folio that contains page `index`, locked; `None` if another lane was faster.
@@ -105,7 +105,8 @@ impl Mapping {
     pub(crate) async fn create_with(&self, task: &Task, index: u64, len: u64, how: Reclaim) -> Option<Locked> {
         let wanted = self.order_for(index, len);
         task.at(Y::ALLOC).await;
-        if self.memory.is_short(1 << wanted) {
+        task.at(Y::G3).await;
+        if self.memory.is_short(task.lane(), 1 << wanted) {
             make_room(self, task, 1 << wanted, how).await;
         }
         task.at(Y::ADD1).await;
@@ -143,7 +144,7 @@ impl Mapping {
     /// filled with what the shadow was then; so under the lock it is compared with what the shadow is now.
     async fn add(&self, task: &Task, folio: &FolioRef) -> bool {
         let mut prepared = None;
-        let mut short = self.memory.is_short(folio.pages());
+        let mut short = self.memory.is_short(task.lane(), folio.pages());
         loop {
             let tree = self.lock_tree(task).await;
             let room = tree.index().room(folio);
@@ -165,7 +166,7 @@ impl Mapping {
             tree.index().insert(folio.arc().clone());
             folio.add_refs(folio.pages() as i32);
             folio.change_attached(true);
-            self.memory.cached.fetch_add(folio.pages() as i64, Relaxed);
+            self.memory.count(Stat::Cached, folio, folio.pages() as i64);
             return true;
         }
     }

@@ -101,7 +101,7 @@ impl Mapping {
             return;
         }
         for piece in self.candidates(range) {
-            if !self.memory.is_short(pages) {
+            if !self.memory.is_short(task.lane(), pages) {
                 return;
             }
             self.evict(task, &piece).await;
@@ -119,7 +119,7 @@ impl Mapping {
     /// Memory for an I/O of a folio that is being submitted. It may evict, but it must not wait for writeback: the
     /// lane itself has begun the writeback of a folio and not submitted it.
     pub async fn allocate_io(&self, task: &Task) {
-        if self.memory.is_short(1) {
+        if self.memory.is_short(task.lane(), 1) {
             make_room(self, task, 1, Reclaim::InFileSystem).await;
         }
     }
@@ -150,12 +150,16 @@ pub(crate) async fn make_room(mapping: &Mapping, task: &Task, pages: u64, how: R
     let hand = mapping.reclaim_hand.load(Relaxed);
     let behind = mapping.candidates(hand..u64::MAX);
     let before = mapping.candidates(0..hand);
-    for folio in behind.iter().chain(&before).take(SCAN) {
-        if !mapping.memory.is_short(pages) {
+    // A cgroup over its limit reclaims its own folios, wherever they are; the machine, everybody's.
+    let own = mapping.memory.machine_shortage(pages) == 0;
+    let eligible = |folio: &&Arc<Folio>| !own || folio.charged_to() == task.lane();
+    for folio in behind.iter().chain(&before).filter(eligible).take(SCAN) {
+        if !mapping.memory.is_short(task.lane(), pages) {
             return;
         }
         mapping.reclaim_hand.store(folio.end_index(), Relaxed);
-        let part = folio.order() > mapping.sizes.min_order && mapping.memory.shortage(pages) < folio.pages();
+        let part =
+            folio.order() > mapping.sizes.min_order && mapping.memory.shortage(task.lane(), pages) < folio.pages();
         if part {
             mapping.evict_part(task, folio, pages).await;
         } else {
@@ -165,7 +169,7 @@ pub(crate) async fn make_room(mapping: &Mapping, task: &Task, pages: u64, how: R
     if how == Reclaim::MayWait || mapping.faults.armed(Fault::ReclaimRecursion) {
         evict_written(mapping, task, pages).await;
     }
-    if mapping.memory.is_short(pages) {
+    if mapping.memory.is_short(task.lane(), pages) {
         mapping.memory.dirtied.raise();
     }
 }
@@ -174,7 +178,7 @@ pub(crate) async fn make_room(mapping: &Mapping, task: &Task, pages: u64, how: R
 /// dirty pages nobody throttles within its limit.
 async fn evict_written(mapping: &Mapping, task: &Task, pages: u64) {
     for _ in 0..SCAN {
-        if !mapping.memory.is_short(pages) {
+        if !mapping.memory.is_short(task.lane(), pages) {
             return;
         }
         let written = mapping.peek(task, |index| index.find_marked(0, u64::MAX, Mark::Writeback)).await;

@@ -4,10 +4,10 @@ use crate::error::{Error, Result};
 use crate::folio::{Folio, Locked};
 use crate::invariants::Broken;
 use crate::mapping::Mapping;
+use crate::memory::Stat;
 use crate::tree::TreeGuard;
 use faults::Fault;
 use lanes::{Task, Y};
-use std::sync::atomic::Ordering::Relaxed;
 
 impl Mapping {
     /// Splits the locked folio. Pieces that begin at or beyond the end of file leave the file.
@@ -76,7 +76,14 @@ impl Mapping {
         let len = (self.sizes.page << order) as usize;
         let mut data = folio.data.write();
         let pieces = (1..data.len() / len).map(|n| {
-            let piece = Folio::create(&self.memory, folio.index() + ((n as u64) << order), order, len, task.lane());
+            let piece = Folio::create_charged(
+                &self.memory,
+                folio.index() + ((n as u64) << order),
+                order,
+                len,
+                task.lane(),
+                folio.charged_to(),
+            );
             piece.data.write().copy_from_slice(&data[n * len..(n + 1) * len]);
             if folio.is_uptodate() {
                 piece.set_uptodate();
@@ -103,11 +110,11 @@ impl Mapping {
             tree.index().drop_piece(piece);
             let one = self.faults.armed(Fault::DroppedPieceRefs);
             piece.add_refs(if one { -1 } else { -(piece.pages() as i32) });
-            self.memory.cached.fetch_sub(piece.pages() as i64, Relaxed);
+            self.memory.count(Stat::Cached, piece, -(piece.pages() as i64));
             // Dirty pages that leave the file undo their accounting, exactly once.
             if piece.change_dirty(false) && !self.faults.armed(Fault::SplitDropsDirty) {
                 let times = if self.faults.armed(Fault::SplitCleansTwice) { 2 } else { 1 };
-                self.memory.dirty.fetch_sub(times * piece.pages() as i64, Relaxed);
+                self.memory.count(Stat::Dirty, piece, -times * piece.pages() as i64);
             }
         }
     }

@@ -4,11 +4,11 @@ use crate::error::{Error, Result};
 use crate::folio::{Folio, FolioRef, Locked};
 use crate::invariants::Broken;
 use crate::mapping::Mapping;
+use crate::memory::Stat;
 use crate::tree::TreeGuard;
 use faults::Fault;
 use lanes::{Task, Y};
 use std::ops::Range;
-use std::sync::atomic::Ordering::Relaxed;
 
 /// Who removes, and so what partly covered folios keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,7 +224,7 @@ impl Mapping {
             return;
         }
         folio.change_attached(false);
-        self.memory.cached.fetch_sub(folio.pages() as i64, Relaxed);
+        self.memory.count(Stat::Cached, folio, -(folio.pages() as i64));
     }
 
     /// Removes the folios that meet bytes `range`, which have been written back, so that direct I/O and the
