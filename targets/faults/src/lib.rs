@@ -270,6 +270,8 @@ faults! {
         "Of data that was lost only the first description that asks is told."
     OpenSkipsUnseen "E13" "errseq-open-skips-unseen" 1 ["invariant" "content" "disk"] Needs { flavours: FAILING, ops: &["fail_write"], ..ANY };
         "A description that is opened knows of errors that nobody has been told of."
+    InodeFlagLost "E14" "inode-dirty-flag-lost" 3 ["invariant" "hang" "deadlock"] ANY;
+        "The flusher looks for dirty pages before it clears the inode's dirty flag, not after: a page dirtied in between is in no queue."
     MarkOnCleanFolio "E15" "stale-dirty-tag-on-clean-folio" 2 ["invariant"] ANY;
         "A folio that was cleaned and needed no I/O keeps its dirty mark."
     CachedMappingUnvalidated "E18" "writeback-uses-cached-mapping-unvalidated" 3 ["content" "disk" "invariant" "accounting"] ANY;

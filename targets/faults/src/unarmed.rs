@@ -81,8 +81,6 @@ unarmed! {
         "Programs end: no lane can go on dirtying ahead of a walk for ever."
     "E06" "wait-writeback-not-rechecked";
         "Every wait tests its condition again, by construction: there is no single wait to arm."
-    "E14" "inode-dirty-flag-lost";
-        "The inode has no dirty flags."
     "E16" "redirty-accounting";
         "No file system declines to write a folio."
     "E17" "range-cyclic-wrap-deadlock";

@@ -147,6 +147,8 @@ places! {
     B5 "before the writeback flag is set";
     B7 "after each I/O submitted";
     B8 "submitter's bias dropped, folio unlocked";
+    B9 "pages written, before the inode's dirty flag is brought in line";
+    B10 "the inode's flag in line, before its metadata is written";
     B11 "between folios";
     B12 "mapping failed, before the reservation is discarded";
     E1 "a read of the device has completed";
@@ -231,6 +233,7 @@ places! {
     G2 "throttled: waiting for the flusher to get on";
     G3 "before a new folio is charged: reclaim may run here";
     G4 "flusher picks what to write";
+    G5 "flusher decides whether the inode is queued again";
     IDLE "a background lane found nothing to do";
     START "before the first operation";
     NEXT "between two operations";

@@ -59,7 +59,7 @@ impl Mapping {
             *pinned |= bits(&self.blocks_touched(folio, range));
             (*pinned & !before).count_ones()
         };
-        self.memory.dirtied.raise();
+        self.inode.mark_dirty_pages(&self.memory); // the journal's flush makes them dirty
         added
     }
 

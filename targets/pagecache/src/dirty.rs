@@ -27,7 +27,7 @@ impl Mapping {
         }
         tree.index().set_mark(folio, Mark::Dirty, true);
         self.memory.count(Stat::Dirty, folio, folio.pages() as i64);
-        self.memory.dirtied.raise();
+        self.inode.mark_dirty_pages(&self.memory);
     }
 
     /// Makes the blocks that `range` touches dirty, and the folio.

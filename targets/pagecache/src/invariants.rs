@@ -97,6 +97,9 @@ impl Mapping {
             pages += folio.pages();
             self.check_folio(&slot)?;
         }
+        if !self.inode.has_dirty_pages() && index.find_marked(0, u64::MAX, Mark::Dirty).is_some() {
+            return Err(Broken::invariant("a page is dirty and the inode is not: no flusher will come".into()));
+        }
         if pages != index.pages() {
             return Err(Broken::accounting(format!("the file counts {} cached pages and has {pages}", index.pages())));
         }

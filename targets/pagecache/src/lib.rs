@@ -14,6 +14,7 @@
 //! | [`tree`] | its lock, and lookups without it |
 //! | [`mapping`] | a file's cache: index, size, locks, errors |
 //! | [`errseq`] | which errors an open file description has been told of |
+//! | [`inode`] | the inode's own dirty flag |
 //! | [`memory`] | the counters all mappings share, and the memory limit |
 //! | [`lookup`] | finding folios, creating them |
 //! | [`read`] | reading through the cache |
@@ -55,6 +56,7 @@ pub mod filemap;
 pub mod fill;
 pub mod folio;
 pub mod index;
+pub mod inode;
 pub mod invariants;
 pub mod lookup;
 pub mod mapping;

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::errseq::{Breach, Cursor, ErrSeq};
 use crate::folio::Folio;
 use crate::index::Index;
+use crate::inode::InodeState;
 use crate::invariants::{Broken, Reported};
 use crate::memory::Memory;
 use crate::pagetable::PageTable;
@@ -76,6 +77,8 @@ pub struct Mapping {
     i_size: AtomicU64,
     /// Shared by whoever fills folios from the device, exclusive for whoever drops a range with its blocks.
     pub invalidate_lock: RwSem,
+    /// The inode's dirty flag.
+    pub inode: InodeState,
     /// The counters this cache contributes to.
     pub memory: Arc<Memory>,
     /// Page table entries of its shared mappings.
@@ -101,6 +104,7 @@ impl Mapping {
             tree: Tree::new(Index::new(faults)),
             i_size: AtomicU64::new(0),
             invalidate_lock: RwSem::new("invalidate_lock"),
+            inode: InodeState::default(),
             memory,
             page_table: PageTable::default(),
             errors: ErrSeq::default(),

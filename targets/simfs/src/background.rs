@@ -4,6 +4,7 @@
 use crate::file::{File, Io};
 use iomap::fill::complete_read;
 use iomap::writeback::{Mode, complete, write_folio, write_range};
+use faults::Fault;
 use lanes::{Task, Y};
 use pagecache::reclaim::Evicted;
 use pagecache::{Folio, Mark};
@@ -15,18 +16,37 @@ impl File {
         loop {
             self.mapping.memory.dirtied.wait(task).await;
             task.begin_pass();
+            // Woken for memory or by who is throttled, too; but what is not in the queue is not written.
+            if !self.mapping.inode.has_dirty_pages() {
+                continue;
+            }
             let dirty = self.dirty_folios();
-            match task.choose(Y::G4, dirty.len() as u32 + 1) {
-                0 => write_range(self, task, 0..u64::MAX, Mode::Background).await,
-                pick => {
-                    let chosen = &dirty[pick as usize - 1];
-                    if let Some(folio) = self.mapping.reference(chosen) {
-                        write_folio(self, task, folio, Mode::Background, &mut None).await;
-                    }
-                    self.mapping.memory.dirtied.raise(); // the others are still to be written
-                }
+            let pick = task.choose(Y::G4, dirty.len() as u32 + 1);
+            if pick == 0 {
+                write_range(self, task, 0..u64::MAX, Mode::Background).await;
+            } else if let Some(folio) = self.mapping.reference(&dirty[pick as usize - 1]) {
+                write_folio(self, task, folio, Mode::Background, &mut None).await;
+            }
+            drop(dirty);
+            self.write_inode(task).await;
+            task.at(Y::G5).await;
+            if pick > 0 || !self.dirty_folios().is_empty() {
+                self.mapping.memory.dirtied.raise();
             }
         }
+    }
+
+    /// The end of the flusher's pass: brings the inode's flag in line with its pages, and writes its metadata.
+    async fn write_inode(&self, task: &Task) {
+        let any_dirty = || self.mapping.index().iter().any(|slot| slot.has(Mark::Dirty) || slot.folio.is_pinned());
+        task.at(Y::B9).await;
+        let tested_before = self.armed(Fault::InodeFlagLost).then(any_dirty);
+        if tested_before.is_some() {
+            task.at(Y::B9).await;
+        }
+        self.mapping.inode.refresh(|| tested_before.unwrap_or_else(any_dirty));
+        task.at(Y::B10).await;
+        self.force_log(u64::MAX);
     }
 
     /// What the flusher can do something about. A folio that is dirty again while it is being written has to wait;

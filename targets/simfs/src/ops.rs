@@ -351,7 +351,7 @@ impl File {
 
     /// Makes durable what is logged so far, at most up to transaction number `most`. The end of the I/O that was
     /// waited for has logged the blocks as written, and the size.
-    fn force_log(&self, most: u64) {
+    pub(crate) fn force_log(&self, most: u64) {
         let mut extents = self.extents.lock();
         let upto = extents.log_end().min(most);
         extents.force_log(upto, &self.device);
