@@ -132,9 +132,9 @@ impl OpKind {
         &OPS[self as usize]
     }
 
-    /// Whether it makes I/O fail.
+    /// Whether it makes I/O fail, or the allocation of space for it.
     pub fn breaks_io(self) -> bool {
-        matches!(self, OpKind::FailWrite | OpKind::FailRead | OpKind::FailMap)
+        matches!(self, OpKind::FailWrite | OpKind::FailRead | OpKind::FailMap | OpKind::FailAlloc)
     }
 
     /// The operation with this index in the table.

@@ -73,7 +73,7 @@ fn what_is_lacking_answers_unsupported_and_everything_else_does_not() {
         match outcome {
             // No directory has these, so that none is told to lack them.
             Outcome::Unsupported(_) if kind.breaks_io() => {}
-            Outcome::Unsupported(_) if matches!(kind, OpKind::Crash | OpKind::FailAlloc | OpKind::MemoryFailure) => {}
+            Outcome::Unsupported(_) if matches!(kind, OpKind::Crash | OpKind::MemoryFailure) => {}
             Outcome::Unsupported(errno) => assert_eq!(Some(errno), lacking, "{kind}"),
             outcome => assert_eq!(None, lacking, "{kind} answered {outcome}"),
         }

@@ -215,6 +215,7 @@ impl FlatFile {
         if outcome == Outcome::Errno(Errno::EIO) && matches!(op.kind.info().effect, Effect::Write | Effect::Size) {
             self.leave_open(id, op);
         }
+        self.leave_part_open(id, op, outcome);
         let Some(failures) = &mut self.failures else { return };
         if op.kind == OpKind::WriteFault && outcome != Outcome::Bytes(op.readable) {
             // A copy cut short that is made again, and then fails, has changed what was valid in the cache.
@@ -233,6 +234,23 @@ impl FlatFile {
                 failures.promise(id.lane, &(op.off..op.off + n), now);
             }
             _ => {}
+        }
+    }
+
+    /// A write whose buffer can be read only in part copies what it can, finds that it cannot keep that because the
+    /// rest of the folio is not valid, and tries again with less. If the second try fails, what was copied into blocks
+    /// that were valid is there, and no byte of it was promised.
+    fn leave_part_open(&mut self, id: OpId, op: &Op, outcome: Outcome) {
+        let kept = match outcome {
+            Outcome::Bytes(n) => n,
+            _ => 0,
+        };
+        let part = op.off + kept..(op.off + op.readable).min(self.size());
+        let Some(failures) = self.failures.as_mut().filter(|_| op.kind == OpKind::WriteFault) else { return };
+        if !part.is_empty() {
+            let mut bytes = vec![0; (part.end - part.start) as usize];
+            fill_written(&mut bytes, id, part.start);
+            failures.older.push(Version { off: part.start, bytes, began: 0, ended: failures.time });
         }
     }
 

@@ -2,9 +2,9 @@
 //! takes on is a choice of the schedule: everything, or one candidate.
 
 use crate::file::{File, Io};
+use faults::Fault;
 use iomap::fill::complete_read;
 use iomap::writeback::{Mode, complete, write_folio, write_range};
-use faults::Fault;
 use lanes::{Task, Y};
 use pagecache::reclaim::Evicted;
 use pagecache::{Folio, Mark};
