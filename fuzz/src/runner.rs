@@ -68,7 +68,10 @@ impl Runner {
 
     /// Runs `program` on a new model with these faults armed.
     pub fn run(&mut self, program: &Program, faults: FaultSet) -> Verdict {
-        self.twice(|runner, watch| runner.go(program, faults, patient_policy_of(&program.schedule), Notes::Nothing, watch), |v| v)
+        self.twice(
+            |runner, watch| runner.go(program, faults, patient_policy_of(&program.schedule), Notes::Nothing, watch),
+            |v| v,
+        )
     }
 
     /// As [`Runner::run`], and writes down everything that happens. The run is the same, only slower.
