@@ -68,8 +68,9 @@ fn decode_ops(input: &mut Input<'_>, geometry: &Geometry, swarms: &[Swarm], lane
         let (which, form) = (input.byte(), input.byte());
         let kind = swarms[(form & 7) as usize % lanes.len() % swarms.len()].kind(which);
         let raw = operands.decode(input, kind, form >> 3);
-        // Only lane 0 changes the size, and crashes.
-        let lane = if matches!(raw.kind, OpKind::Truncate | OpKind::Crash) { 0 } else { form & 7 } % lanes.len() as u8;
+        // Only lane 0 changes the size, unless all do, and crashes.
+        let first = matches!(raw.kind, OpKind::Truncate | OpKind::Crash) && !fit.is_void();
+        let lane = if first { 0 } else { form & 7 } % lanes.len() as u8;
         let mut op = fit.fit(lane, raw);
         if exclusive.admit(op.kind).is_err() {
             // What stands for it has the same operands and fits wherever it does.

@@ -1,7 +1,7 @@
 //! A program: everything that decides a run.
 
 use lanes::{Action, Anchor, LaneId, Schedule};
-use oracle::{Flavour, Geometry, Op, OpId, OpKind, Ownership, Shape};
+use oracle::{Flavour, Geometry, Op, OpId, OpKind, Ownership, Shape, Sharing};
 use std::fmt;
 
 /// Sizes, operations, and who runs when. The same program means the same on every target: nothing in it
@@ -23,6 +23,9 @@ pub const fn max_file_limit(page: u32) -> u64 {
     if pages < 16 << 20 { pages } else { 16 << 20 }
 }
 
+/// Most lanes of an overlapping program. What its oracle keeps grows with every operation in flight.
+pub(crate) const MAX_OVERLAPPING: usize = 4;
+
 /// The plainest geometry there is.
 pub(crate) const PLAIN: Geometry = Geometry {
     page: 256,
@@ -33,6 +36,7 @@ pub(crate) const PLAIN: Geometry = Geometry {
     stable_pages: false,
     flavour: Flavour::Xfs,
     file_limit: 256,
+    sharing: Sharing::Owned,
     floor: 0,
     stripe: 0,
 };
@@ -103,12 +107,13 @@ impl Program {
 /// thread's store through a mapping of the same page. A store that slips in between the flush and the I/O makes a
 /// direct read fail with EIO or see a block that was only just allocated, and a direct write is undone by the page's
 /// writeback. Either of them beside buffered I/O has an answer, and with one lane so have both.
+/// Overlapping programs keep to it as well: their oracle knows what is open then, but not yet every error that follows.
 ///
 /// Crashes and I/O that fails: what a sync says is durable has other exceptions after an error that was told of, and
 /// the two are not counted together.
 #[derive(Clone, Copy, Debug)]
 pub struct Exclusive {
-    lanes: usize,
+    applies: bool,
     /// Whether the first of the two that was met was direct.
     direct: Option<bool>,
     /// Whether the first of the two that was met was a crash.
@@ -123,7 +128,7 @@ impl Exclusive {
 
     /// The rules for a program of `lanes` lanes, before its first operation.
     pub fn new(lanes: usize) -> Exclusive {
-        Exclusive { lanes, direct: None, crashes: None }
+        Exclusive { applies: lanes > 1, direct: None, crashes: None }
     }
 
     /// Whether the program may go on with an operation of this kind.
@@ -132,7 +137,7 @@ impl Exclusive {
     /// The rule it would break.
     pub fn admit(&mut self, kind: OpKind) -> Result<(), &'static str> {
         let direct = kind.info().direct;
-        if self.lanes > 1 && (direct || kind == OpKind::MapWrite) && *self.direct.get_or_insert(direct) != direct {
+        if self.applies && (direct || kind == OpKind::MapWrite) && *self.direct.get_or_insert(direct) != direct {
             return Err(Exclusive::DIRECT);
         }
         let crash = kind == OpKind::Crash;
@@ -154,6 +159,14 @@ pub fn check_geometry(geometry: &Geometry, lanes: usize) -> Result<(), &'static 
         Err("a program has 1 to 7 lanes")
     } else if geometry.file_limit > max_file_limit(geometry.page) {
         Err("file_limit may be at most 1024 pages and 16 MiB")
+    } else if geometry.sharing == Sharing::Overlapping {
+        if lanes > MAX_OVERLAPPING {
+            Err("an overlapping program has at most 4 lanes")
+        } else if geometry.flavour == Flavour::Dax {
+            Err("there is no oracle for overlapping programs on persistent memory yet")
+        } else {
+            Ok(())
+        }
     } else if lanes == 1 && (geometry.floor, geometry.stripe) != (0, 0) {
         Err("floor and stripe are for several lanes, with one lane they are 0")
     } else if lanes > 1 && (geometry.floor == 0 || geometry.stripe == 0) {
@@ -229,6 +242,7 @@ mod tests {
             stable_pages: false,
             flavour: Flavour::Xfs,
             file_limit: 4096,
+            sharing: Sharing::Owned,
             floor: if shared { 1024 } else { 0 },
             stripe: if shared { 64 } else { 0 },
         };

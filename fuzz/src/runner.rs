@@ -1,4 +1,4 @@
-//! Running a program on the model, beside the flat file.
+//! Running a program on the model, beside its oracle.
 //!
 //! User lanes do their operations, the background lanes are always there, and when the last user lane is done
 //! the checker lane brings the system to rest and reads the whole file twice: through the cache, and again from
@@ -14,7 +14,7 @@ use faults::FaultSet;
 use lanes::anchored::record_steps;
 use lanes::policy::policy_of;
 use lanes::{Action, Anchor, End, Event, Lane, LaneId, Place, Policy, Report, Schedule, Sim, Task, Y, run};
-use oracle::{Class, Divergence, Effect, FlatFile, Geometry, Op, OpId, OpKind, Outcome};
+use oracle::{Class, Divergence, Effect, Geometry, Judge, Op, OpId, OpKind, Outcome};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -35,7 +35,7 @@ const CHECKER: u8 = LaneId::CHECKER.0;
 /// Runs programs on the model, keeping memory from one to the next.
 #[derive(Default)]
 pub struct Runner {
-    flat: Option<FlatFile>,
+    judge: Option<Judge>,
     watch: Watching,
 }
 
@@ -133,9 +133,9 @@ impl Runner {
         let crashes = program.ops().any(|(_, op)| op.kind == OpKind::Crash);
         let medium = if crashes { Medium::Volatile } else { Medium::Lasting };
         let model = Model::new(&program.geometry, medium, faults);
-        let mut flat = self.flat(program, model.page_size());
+        let mut judge = self.judge(program, model.page_size());
         if crashes {
-            flat.expect_crashes();
+            judge.expect_crashes();
         }
         let watched = Arc::new(Mutex::new(model.clone()));
         let broken = Broken::default();
@@ -143,7 +143,7 @@ impl Runner {
             true => Box::new(Watch { inner: policy, model: watched.clone(), broken: broken.clone() }),
             false => policy,
         };
-        let mut shared = Shared::new(program, model, flat, notes);
+        let mut shared = Shared::new(program, model, judge, notes);
         let sim = Sim::new(policy, patience(&program.geometry));
         let (report, panicked_at) = quietly(|| shared.boots(&sim, &watched));
         let first = broken.lock().take().map(|(place, mut divergence)| {
@@ -164,23 +164,23 @@ impl Runner {
             switches: report.switches,
             ops: shared.executed.load(Relaxed),
         };
-        self.flat = Some(shared.flat.into_inner());
+        self.judge = Some(shared.judge.into_inner());
         verdict
     }
 
-    fn flat(&mut self, program: &Program, page: u64) -> FlatFile {
+    fn judge(&mut self, program: &Program, page: u64) -> Judge {
         let lanes = program.lanes.len();
-        let mut flat = match self.flat.take() {
-            Some(mut flat) => {
-                flat.reset(&program.geometry, lanes, page);
-                flat
+        let mut judge = match self.judge.take() {
+            Some(mut judge) => {
+                judge.reset(&program.geometry, lanes, page);
+                judge
             }
-            None => FlatFile::new(&program.geometry, lanes, page),
+            None => Judge::new(&program.geometry, lanes, page),
         };
         if program.ops().any(|(_, op)| op.kind.breaks_io()) {
-            flat.expect_failures();
+            judge.expect_failures();
         }
-        flat
+        judge
     }
 }
 
@@ -198,7 +198,7 @@ enum Notes<'n> {
 struct Shared<'a> {
     program: &'a Program,
     model: Arc<Model>,
-    flat: Mutex<FlatFile>,
+    judge: Mutex<Judge>,
     divergence: Mutex<Option<Divergence>>,
     stop: AtomicBool,
     /// User lanes that are not done.
@@ -215,11 +215,11 @@ struct Shared<'a> {
 }
 
 impl<'a> Shared<'a> {
-    fn new(program: &'a Program, model: Arc<Model>, flat: FlatFile, notes: Notes<'a>) -> Shared<'a> {
+    fn new(program: &'a Program, model: Arc<Model>, judge: Judge, notes: Notes<'a>) -> Shared<'a> {
         Shared {
             program,
             model,
-            flat: Mutex::new(flat),
+            judge: Mutex::new(judge),
             divergence: Mutex::new(None),
             stop: AtomicBool::new(false),
             running: AtomicUsize::new(program.lanes.len()),
@@ -256,13 +256,13 @@ impl<'a> Shared<'a> {
         let inside = self.inside.swap(0, Relaxed);
         for lane in (0..LaneId::MAX_USERS as u8).map(LaneId).filter(|lane| inside & lane.bit() != 0) {
             let id = OpId { lane: lane.0, index: self.current[lane.0 as usize].load(Relaxed) };
-            self.flat.lock().interrupted(id, &self.program.lanes[lane.0 as usize][id.index as usize]);
+            self.judge.lock().interrupted(id, &self.program.lanes[lane.0 as usize][id.index as usize]);
         }
         self.users_done = Event::default();
         self.running.store(1, Relaxed);
         let content = self.model.content_on_device();
         task.end_op(digest(Outcome::Bytes(content.len() as u64), &content));
-        self.flat.lock().recovered(crash, &content)?;
+        self.judge.lock().recovered(crash, &content)?;
         self.model.check(false).map_err(|divergence| Divergence { op: Some(crash), ..divergence })
     }
 
@@ -306,7 +306,7 @@ impl<'a> Shared<'a> {
                 // Not for `run` to look at the lanes that go on, or at this one again.
                 return;
             }
-            self.flat.lock().begins(id.lane);
+            self.judge.lock().begin(id, op);
             self.inside.store(self.inside.load(Relaxed) | task.lane().bit(), Relaxed);
             let outcome = self.model.execute(&task, id, op, &mut buf).await;
             self.inside.store(self.inside.load(Relaxed) & !task.lane().bit(), Relaxed);
@@ -324,7 +324,7 @@ impl<'a> Shared<'a> {
     fn crash(&self, task: &Task, id: OpId) -> bool {
         if let Notes::Crash(seen) = self.notes {
             let (units, seen) = &mut *seen.lock();
-            *seen = explore(&self.model, &self.flat.lock(), id, *units);
+            *seen = explore(&self.model, self.judge.lock().flat(), id, *units);
             if let Some((_, divergence)) = &seen.wrong {
                 self.diverge(divergence.clone());
             }
@@ -351,10 +351,10 @@ impl<'a> Shared<'a> {
         }
         let reads = op.kind.info().effect == Effect::Read;
         task.end_op(digest(outcome, if reads { buf } else { &[] }));
-        let mut flat = self.flat.lock();
-        flat.apply(id, op, outcome, buf)?;
-        flat.learn_size(id, || self.model.size())?;
-        drop(flat);
+        let mut judge = self.judge.lock();
+        judge.complete(id, op, outcome, buf)?;
+        judge.learn_size(id, || self.model.size())?;
+        drop(judge);
         self.model.check(false).map_err(|divergence| Divergence { op: Some(id), ..divergence })
     }
 
@@ -373,13 +373,13 @@ impl<'a> Shared<'a> {
         // What has not failed so far will not: what is looked at is what was lost before.
         self.model.heal();
         self.compare_whole(task, &mut next).await?;
-        let id = OpId { lane: CHECKER, index: next };
-        self.flat.lock().begins(CHECKER);
+        let (id, fsync) = (OpId { lane: CHECKER, index: next }, Op::plain(OpKind::Fsync));
+        self.judge.lock().begin(id, &fsync);
         let synced = self.model.settle(task).await;
         task.end_op(next.into());
-        self.flat
+        self.judge
             .lock()
-            .apply(id, &Op::plain(OpKind::Fsync), synced, &[])
+            .complete(id, &fsync, synced, &[])
             .map_err(|divergence| Divergence { op: None, ..divergence })?;
         self.compare_whole(task, &mut next).await.map_err(|divergence| match divergence.class {
             // The cache had it right a moment ago: what was written back, or where to, is wrong.
@@ -399,7 +399,7 @@ impl<'a> Shared<'a> {
             Outcome::Bytes(0)
         };
         let content = content_at_rest(read, &buf)?;
-        self.flat.lock().check_whole(size, content)
+        self.judge.lock().check_whole(size, content)
     }
 
     async fn check_op(&self, task: &Task, next: &mut u32, op: Op, buf: &mut Vec<u8>) -> Outcome {

@@ -4,7 +4,7 @@ use foliofuzz::bytes::{Profile, decode, encode};
 use foliofuzz::generate::Generator;
 use foliofuzz::program::Program;
 use lanes::{Action, Anchor, LaneId, Place, Schedule, Y};
-use oracle::{Flavour, Geometry, Op, OpKind};
+use oracle::{Flavour, Geometry, Op, OpKind, Sharing};
 
 fn assert_lossless(program: &Program) {
     assert_eq!(program.validate(), Ok(()), "{program:#?}");
@@ -48,6 +48,7 @@ fn odd_but_valid_programs_survive_their_bytes() {
         stable_pages: false,
         flavour: Flavour::Xfs58,
         file_limit: 16 << 20,
+        sharing: Sharing::Owned,
         floor: 16 << 20,
         stripe: 16 << 20,
     };

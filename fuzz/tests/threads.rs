@@ -5,7 +5,7 @@ use foliofuzz::Program;
 use foliofuzz::bytes::{Profile, decode, fit_ops};
 use foliofuzz::generate::Generator;
 use lanes::{LaneId, Schedule, Task, block_on};
-use oracle::{FlatFile, Flavour, Geometry, Op, OpId, OpKind, Outcome};
+use oracle::{FlatFile, Flavour, Geometry, Op, OpId, OpKind, Outcome, Sharing};
 use parking_lot::Mutex;
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -118,6 +118,10 @@ fn seconds() -> u64 {
 
 /// The operations of a program on four lanes of a file system of this flavour; none if they cannot be dealt out so.
 fn on_four_lanes(program: &Program, flavour: Flavour) -> Option<Program> {
+    // Where lanes do not own bytes, the flat file has no answer.
+    if program.geometry.sharing == Sharing::Overlapping {
+        return None;
+    }
     let mut lanes = vec![Vec::new(); LANES];
     // A crash stops all lanes at a moment of the schedule, and threads have none; an operation has its effect and is
     // judged at different moments here, and others may meet a failure in between.

@@ -32,6 +32,12 @@ impl Flavour {
     pub const ALL: [Flavour; 6] =
         [Flavour::Xfs, Flavour::Xfs58, Flavour::Ext4, Flavour::Gfs2, Flavour::Gfs2Journaled, Flavour::Dax];
 
+    /// Whether reads take i_rwsem, or gfs2's cluster lock, shared: a buffered read sees each buffered write wholly or
+    /// not at all.
+    pub const fn locks_reads(self) -> bool {
+        !matches!(self, Flavour::Ext4)
+    }
+
     /// The name used in reproducers.
     pub const fn name(self) -> &'static str {
         match self {
@@ -48,6 +54,30 @@ impl Flavour {
 impl fmt::Display for Flavour {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
+    }
+}
+
+/// How several lanes share the file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Sharing {
+    /// Every byte belongs to a lane, and only that lane changes it: see [`crate::Ownership`].
+    #[default]
+    Owned,
+    /// All lanes do what they like where they like. On a target that cannot be scheduled they do so one after the
+    /// other.
+    Overlapping,
+}
+
+impl Sharing {
+    /// Both.
+    pub const ALL: [Sharing; 2] = [Sharing::Owned, Sharing::Overlapping];
+
+    /// The name used in reproducers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Sharing::Owned => "owned",
+            Sharing::Overlapping => "overlapping",
+        }
     }
 }
 
@@ -72,10 +102,12 @@ pub struct Geometry {
     pub flavour: Flavour,
     /// No operation reaches beyond this offset.
     pub file_limit: u64,
-    /// With several lanes: the file starts with this size (a hole), and never gets smaller.
-    /// Bytes below it belong to the lanes in turn, bytes above it to lane 0. Zero with one lane.
+    /// How lanes share the file.
+    pub sharing: Sharing,
+    /// The file starts with this size (a hole). With several lanes that own bytes it never gets smaller; bytes below
+    /// belong to the lanes in turn, bytes above to lane 0. Zero with one lane, unless it is an overlapping program.
     pub floor: u64,
-    /// With several lanes: how many bytes below the floor belong to one lane before the next one's begin.
+    /// With several lanes that own bytes: how many bytes below the floor belong to one lane before the next one's begin.
     /// A multiple of [`Geometry::sector`].
     pub stripe: u32,
 }
@@ -110,7 +142,12 @@ impl Geometry {
             Err("file_limit must be a positive multiple of page and block")
         } else if self.floor > self.file_limit {
             Err("floor must not exceed file_limit")
-        } else if self.floor > 0 && (u64::from(self.stripe) == 0 || u64::from(self.stripe) % sector != 0) {
+        } else if self.sharing == Sharing::Overlapping && self.stripe != 0 {
+            Err("stripe is for lanes that own bytes, in an overlapping program it is 0")
+        } else if self.sharing == Sharing::Owned
+            && self.floor > 0
+            && (u64::from(self.stripe) == 0 || u64::from(self.stripe) % sector != 0)
+        {
             Err("stripe must be a positive multiple of the sector when there is a floor")
         } else {
             Ok(())

@@ -5,13 +5,14 @@
 //! stripe each; the file never gets shorter than the floor. Above it everything, the size included,
 //! belongs to lane 0.
 
-use crate::geometry::Geometry;
+use crate::geometry::{Geometry, Sharing};
 use crate::op::{Effect, Op, OpKind, Shape};
 use std::ops::Range;
 
 /// The ownership rules of one program.
 #[derive(Clone, Copy, Debug)]
 pub struct Ownership {
+    sharing: Sharing,
     lanes: u64,
     floor: u64,
     stripe: u64,
@@ -22,6 +23,7 @@ impl Ownership {
     /// The rules for `lanes` user lanes.
     pub fn new(geometry: &Geometry, lanes: usize) -> Ownership {
         Ownership {
+            sharing: geometry.sharing,
             lanes: lanes as u64,
             floor: geometry.floor,
             stripe: u64::from(geometry.stripe),
@@ -56,28 +58,44 @@ impl Ownership {
         }
     }
 
+    /// Whether all lanes may change all bytes, and the size.
+    pub fn is_void(&self) -> bool {
+        self.sharing == Sharing::Overlapping
+    }
+
     /// Whether `lane` owns every byte of `range`.
     pub fn owns(&self, lane: u8, range: &Range<u64>) -> bool {
-        range.is_empty() || (self.owner(range.start) == lane && range.end <= self.run(range.start).end)
+        self.is_void()
+            || range.is_empty()
+            || (self.owner(range.start) == lane && range.end <= self.run(range.start).end)
     }
 
     /// Whether the only lane that may change the size is `lane`.
     pub fn owns_size(&self, lane: u8) -> bool {
-        lane == 0
+        self.is_void() || lane == 0
     }
 
     /// Whether `lane` may use this kind of operation at all.
     pub fn may_use(&self, lane: u8, kind: OpKind) -> bool {
-        !matches!(kind, OpKind::Truncate | OpKind::Crash) || self.owns_size(lane)
+        match kind {
+            // What a crash, or a device that fails or is full, leaves of operations that overlap, no oracle says yet;
+            // and what a write from the file itself writes depends on their order.
+            OpKind::Crash | OpKind::FailAlloc | OpKind::WriteFromMap if self.is_void() => false,
+            kind if kind.breaks_io() && self.is_void() => false,
+            OpKind::Truncate | OpKind::Crash => self.owns_size(lane),
+            _ => true,
+        }
     }
 
     /// Says what `op`, done by `lane`, breaks; nothing if it keeps to the lane's own bytes.
     pub fn check(&self, lane: u8, op: &Op) -> Result<(), &'static str> {
         let info = op.kind.info();
         if !self.may_use(lane, op.kind) {
-            return Err("only lane 0 may change the size of the file, or crash");
+            return Err(
+                "only lane 0 may change the size of the file, or crash, and an overlapping program neither crashes nor fails nor writes from a mapping",
+            );
         }
-        if info.shape == Shape::Size && op.off < self.floor {
+        if info.shape == Shape::Size && op.off < self.floor && !self.is_void() {
             return Err("the file may not get smaller than the floor");
         }
         match info.effect {
@@ -103,6 +121,7 @@ mod tests {
             readahead_pages: 0,
             stable_pages: false,
             flavour: Flavour::Xfs,
+            sharing: Sharing::Owned,
             file_limit: 4096,
             floor,
             stripe,

@@ -15,27 +15,38 @@ pub(super) struct Fit {
 
 impl Fit {
     pub(super) fn new(geometry: &Geometry, lanes: usize) -> Fit {
+        let rules = Ownership::new(geometry, lanes);
         Fit {
             limit: geometry.file_limit,
             sector: u64::from(geometry.sector()),
-            floor: geometry.floor,
+            floor: if rules.is_void() { 0 } else { geometry.floor },
             stripe: u64::from(geometry.stripe),
             lanes: lanes as u64,
-            rules: Ownership::new(geometry, lanes),
+            rules,
         }
+    }
+
+    /// Whether all lanes may change all bytes.
+    pub(super) fn is_void(&self) -> bool {
+        self.rules.is_void()
     }
 
     /// The valid operation nearest to `op` that `lane` may do.
     #[inline]
-    pub(super) fn fit(&self, lane: u8, op: Op) -> Op {
+    pub(super) fn fit(&self, lane: u8, mut op: Op) -> Op {
+        if op.kind == OpKind::WriteFromMap && self.is_void() {
+            op.kind = OpKind::Write;
+        }
         let info = op.kind.info();
         match info.shape {
+            Shape::Plain if self.is_void() && !self.rules.may_use(lane, op.kind) => Op::plain(OpKind::Fsync),
             Shape::Plain => Op::plain(op.kind),
             Shape::Offset => Op::at(op.kind, op.off.min(self.limit)),
             Shape::Size => Op::at(op.kind, op.off.clamp(self.floor, self.limit)),
             Shape::Range | Shape::RangeReadable => {
                 let range = self.inside(&op, info.direct);
-                let shared = self.lanes > 1 && matches!(info.effect, Effect::Write | Effect::Size);
+                let shared =
+                    self.lanes > 1 && !self.rules.is_void() && matches!(info.effect, Effect::Write | Effect::Size);
                 match if shared { self.own(lane, range.clone(), info.direct) } else { Some(range.clone()) } {
                     Some(range) => {
                         let len = range.end - range.start;

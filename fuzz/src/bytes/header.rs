@@ -5,14 +5,16 @@
 
 use super::stream::{Input, Output};
 use super::swarm::Cast;
-use crate::program::{PLAIN, max_file_limit};
+use crate::program::{MAX_OVERLAPPING, PLAIN, max_file_limit};
 use faults::Needs;
-use oracle::{Flavour, Geometry};
+use oracle::{Flavour, Geometry, Sharing};
 
 /// Bytes of the table form.
 pub const HEADER_LEN: usize = 6;
 
 const EXPLICIT: u8 = 255;
+/// In the explicit form, added to the number of lanes.
+const OVERLAPPING: u8 = 128;
 
 /// Page sizes, by the low half of byte 0. Small pages make short copies, hence fast executions.
 const PAGES: [u32; 16] = [256, 256, 256, 256, 256, 256, 256, 256, 256, 256, 256, 512, 512, 512, 1024, 4096];
@@ -35,7 +37,8 @@ const FLAVOURS: [Flavour; 8] = {
     [Xfs, Ext4, Xfs58, Gfs2, Xfs, Ext4, Gfs2Journaled, Dax]
 };
 
-// Byte 5, with several lanes: the cast (2 bits), [`Cast::of_bits`].
+/// Byte 5, with several lanes: the cast (2 bits, [`Cast::of_bits`]), and whether they overlap (2 bits).
+const SHARINGS: [Sharing; 4] = [Sharing::Owned, Sharing::Owned, Sharing::Owned, Sharing::Overlapping];
 
 /// Byte 4, all of these bits set: stable pages. Rarely, because what may happen during writeback does not happen then.
 const STABLE: u8 = 0xe0;
@@ -80,9 +83,13 @@ pub fn constrain(header: &mut [u8; HEADER_LEN], profile: &Profile) {
             *extent = advance(*extent >> 4, 4, |n| LANES[n] >= needs.lanes as usize) << 4 | *extent & 15;
             if needs.shared_blocks {
                 *share &= 0xc7; // stripes of a sector
+                *company &= !(3 << 2);
             }
             if !needs.ops.is_empty() {
                 *company = 0; // a lane that draws for itself could do without them
+            }
+            if needs.overlapping {
+                *company |= 3 << 2;
             }
         }
     }
@@ -126,6 +133,13 @@ pub(super) fn decode(input: &mut Input<'_>) -> (Geometry, usize, Cast) {
     geometry.stable_pages = policy & STABLE == STABLE;
     if lanes > 1 {
         share_out(&mut geometry, share);
+        geometry.sharing = SHARINGS[(company >> 2 & 3) as usize];
+        if geometry.flavour == Flavour::Dax {
+            geometry.sharing = Sharing::Owned;
+        }
+        if geometry.sharing == Sharing::Overlapping {
+            geometry.stripe = 0;
+        }
     }
     (geometry, lanes, Cast::of_bits(company))
 }
@@ -154,9 +168,14 @@ fn decode_explicit(input: &mut Input<'_>) -> (Geometry, usize) {
     geometry.max_order = order.clamp(geometry.min_order(), 6);
     let unit = u64::from(page.max(geometry.block));
     geometry.file_limit = unit * (1 + input.number() % (max_file_limit(page) / unit));
-    let lanes = 1 + (input.byte() % 7) as usize;
+    let company = input.byte();
+    let mut lanes = 1 + ((company & !OVERLAPPING) % 7) as usize;
     let (floor, stripe) = (input.number(), input.number());
-    if lanes > 1 {
+    if company & OVERLAPPING != 0 && geometry.flavour != Flavour::Dax {
+        lanes = lanes.min(MAX_OVERLAPPING);
+        geometry.sharing = Sharing::Overlapping;
+        geometry.floor = floor % (geometry.file_limit + 1);
+    } else if lanes > 1 {
         let sector = u64::from(geometry.sector());
         geometry.floor = 1 + floor % geometry.file_limit;
         geometry.stripe = (sector * (1 + stripe % (u64::from(u32::MAX) / sector))) as u32;
@@ -176,6 +195,7 @@ pub(super) fn encode(output: &mut Output, geometry: &Geometry, lanes: usize) {
         readahead_pages,
         stable_pages,
         flavour,
+        sharing,
         file_limit,
         floor,
         stripe,
@@ -188,8 +208,16 @@ pub(super) fn encode(output: &mut Output, geometry: &Geometry, lanes: usize) {
     output.number(u64::from(memory_pages));
     output.byte(flavour as u8);
     output.number(file_limit / u64::from(page.max(block)) - 1);
-    output.byte(lanes as u8 - 1);
-    output.number(floor.saturating_sub(1));
+    match sharing {
+        Sharing::Owned => {
+            output.byte(lanes as u8 - 1);
+            output.number(floor.saturating_sub(1));
+        }
+        Sharing::Overlapping => {
+            output.byte(OVERLAPPING | (lanes as u8 - 1));
+            output.number(floor);
+        }
+    }
     output.number(u64::from(stripe / geometry.sector()).saturating_sub(1));
     output.number(u64::from(readahead_pages));
     output.byte(u8::from(stable_pages));
@@ -232,6 +260,7 @@ mod tests {
                     stable_pages,
                     lanes: least,
                     shared_blocks,
+                    overlapping,
                     ops: _,
                 } = row.needs;
                 assert!(flavours.is_empty() || flavours.contains(&geometry.flavour.name()), "{}", row.id);
@@ -241,6 +270,7 @@ mod tests {
                 assert!(!stable_pages || geometry.stable_pages, "{}", row.id);
                 assert!(lanes >= least as usize, "{}", row.id);
                 assert!(!shared_blocks || geometry.stripe < geometry.block, "{}", row.id);
+                assert!(!overlapping || geometry.sharing == Sharing::Overlapping, "{}", row.id);
             }
         }
     }

@@ -4,7 +4,7 @@
 use crate::bytes::fit_ops;
 use crate::program::Program;
 use lanes::{Action, Anchor, LaneId, Schedule};
-use oracle::{Op, OpKind};
+use oracle::{Op, OpKind, Sharing};
 use std::ops::Range;
 
 /// Applies `edit` to the anchors, dropping those for which it gives nothing and those that run nobody.
@@ -101,6 +101,9 @@ pub(super) fn joined(program: &Program) -> Vec<Program> {
 /// A program whose last other lane has gone: it has no floor, and the file starts empty, or with the size it
 /// had before.
 fn alone(mut program: Program) -> Vec<Program> {
+    if program.geometry.sharing == Sharing::Overlapping {
+        return vec![program];
+    }
     let size = Op::at(OpKind::Truncate, program.geometry.floor);
     program.geometry.floor = 0;
     program.geometry.stripe = 0;

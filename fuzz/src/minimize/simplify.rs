@@ -4,7 +4,7 @@
 use crate::bytes::fit_ops;
 use crate::program::Program;
 use lanes::{Action, Schedule};
-use oracle::{Flavour, Geometry, Op, OpKind, Shape};
+use oracle::{Flavour, Geometry, Op, OpKind, Shape, Sharing};
 
 /// Kinds that may stand for another one and are simpler to think about.
 fn simpler_kinds(kind: OpKind) -> &'static [OpKind] {
@@ -126,10 +126,10 @@ pub(super) fn geometry(program: &Program) -> Vec<Program> {
         with(Geometry { block: now.page, max_order: now.max_order, ..now });
         with(Geometry { block, ..now });
     }
-    if program.lanes.len() > 1 {
+    if program.lanes.len() > 1 || now.sharing == Sharing::Overlapping {
         let page = u64::from(now.page);
         with(Geometry { floor: now.floor.next_multiple_of(page), ..now });
-        with(Geometry { floor: (now.floor - 1) / page * page, ..now });
+        with(Geometry { floor: now.floor.saturating_sub(1) / page * page, ..now });
     }
     found.extend(halved(program));
     found.retain(|variant| variant.geometry.file_limit <= now.file_limit);

@@ -4,7 +4,7 @@ use super::cursor::{Cursor, ParseError};
 use crate::reproducer::Expect;
 use faults::{FAULTS, Fault};
 use lanes::{Action, Anchor, LaneId, Place, Schedule, Y};
-use oracle::{Class, Flavour, OPS, Op, OpKind, Shape};
+use oracle::{Class, Flavour, OPS, Op, OpKind, Shape, Sharing};
 
 pub(super) fn fault(cursor: &mut Cursor<'_>) -> Result<Fault, ParseError> {
     cursor.name("the name of a fault", FAULTS.iter().map(|row| row.name), Fault::from_name)
@@ -21,6 +21,11 @@ pub(super) fn expect(cursor: &mut Cursor<'_>) -> Result<Expect, ParseError> {
 pub(super) fn flavour(cursor: &mut Cursor<'_>) -> Result<Flavour, ParseError> {
     let lookup = |word: &str| Flavour::ALL.into_iter().find(|flavour| flavour.name() == word);
     cursor.name("a flavour", Flavour::ALL.iter().map(|flavour| flavour.name()), lookup)
+}
+
+pub(super) fn sharing(cursor: &mut Cursor<'_>) -> Result<Sharing, ParseError> {
+    let lookup = |word: &str| Sharing::ALL.into_iter().find(|sharing| sharing.name() == word);
+    cursor.name("`owned` or `overlapping`", Sharing::ALL.iter().map(|sharing| sharing.name()), lookup)
 }
 
 pub(super) fn op(cursor: &mut Cursor<'_>) -> Result<Op, ParseError> {

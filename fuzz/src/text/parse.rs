@@ -2,12 +2,12 @@
 
 use super::VERSION;
 use super::cursor::{Cursor, ParseError};
-use super::items::{anchor, expect, fault, flavour, op, schedule};
+use super::items::{anchor, expect, fault, flavour, op, schedule, sharing};
 use crate::program::{Invalid, Program};
 use crate::reproducer::{Expect, Reproducer};
 use faults::Fault;
 use lanes::{LaneId, Schedule};
-use oracle::{Flavour, Geometry, OPS, Op, OpKind};
+use oracle::{Flavour, Geometry, OPS, Op, OpKind, Sharing};
 
 /// Reads a reproducer.
 pub fn parse(text: &str) -> Result<Reproducer, ParseError> {
@@ -46,7 +46,7 @@ fn version(mut cursor: Cursor<'_>) -> Result<(), ParseError> {
     }
 }
 
-const KEYWORDS: [&str; 16] = [
+const KEYWORDS: [&str; 17] = [
     "fault",
     "expect",
     "trace",
@@ -58,6 +58,7 @@ const KEYWORDS: [&str; 16] = [
     "stable_pages",
     "flavour",
     "file_limit",
+    "sharing",
     "floor",
     "stripe",
     "lane",
@@ -74,6 +75,7 @@ struct Parser {
     /// Sizes by their position in [`KEYWORDS`], as far as they are numbers.
     sizes: [Option<u64>; KEYWORDS.len()],
     flavour: Option<Flavour>,
+    sharing: Option<Sharing>,
     lanes: Vec<Vec<Op>>,
     /// The line of every operation, for errors found at the end.
     op_lines: Vec<Vec<usize>>,
@@ -101,6 +103,7 @@ impl Parser {
             "expect" => self.expect.replace(expect(&mut cursor)?).is_some(),
             "trace" => self.trace.replace(cursor.number(u64::MAX)?).is_some(),
             "flavour" => self.flavour.replace(flavour(&mut cursor)?).is_some(),
+            "sharing" => self.sharing.replace(sharing(&mut cursor)?).is_some(),
             "lane" => return self.lane(cursor),
             "schedule" => self.schedule.replace(schedule(&mut cursor)?).is_some(),
             "at" => return self.anchor(start, cursor),
@@ -163,6 +166,7 @@ impl Parser {
             readahead_pages: self.size("readahead_pages").unwrap_or(0) as u16,
             stable_pages: self.size("stable_pages") == Some(1),
             flavour: self.flavour.unwrap_or(Flavour::Xfs),
+            sharing: self.sharing.unwrap_or_default(),
             file_limit: need("file_limit")?,
             floor: self.size("floor").unwrap_or(0),
             stripe: self.size("stripe").unwrap_or(0) as u32,

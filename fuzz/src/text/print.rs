@@ -4,7 +4,7 @@ use super::VERSION;
 use crate::program::Program;
 use crate::reproducer::{Expect, Reproducer};
 use lanes::{Action, Anchor, Schedule};
-use oracle::Geometry;
+use oracle::{Geometry, Sharing};
 use std::fmt::{self, Write};
 
 /// Prints a reproducer. Reading it gives the reproducer back, and printing that gives the same text.
@@ -36,6 +36,7 @@ fn print_program(out: &mut impl Write, program: &Program) -> fmt::Result {
         readahead_pages,
         stable_pages,
         flavour,
+        sharing,
         file_limit,
         floor,
         stripe,
@@ -48,7 +49,9 @@ fn print_program(out: &mut impl Write, program: &Program) -> fmt::Result {
         writeln!(out, "stable_pages 1")?;
     }
     writeln!(out, "flavour {flavour}\nfile_limit {file_limit}")?;
-    if program.lanes.len() > 1 {
+    if sharing == Sharing::Overlapping {
+        writeln!(out, "sharing {}\nfloor {floor}", sharing.name())?;
+    } else if program.lanes.len() > 1 {
         writeln!(out, "floor {floor}\nstripe {stripe}")?;
     }
     for (lane, ops) in program.lanes.iter().enumerate() {

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use oracle::fill::fill_written;
-use oracle::{Divergence, FlatFile, Flavour, Geometry, Op, OpId, OpKind, Outcome};
+use oracle::{Divergence, FlatFile, Flavour, Geometry, Op, OpId, OpKind, Outcome, Sharing};
 
 pub(crate) const PAGE: u64 = 4096;
 pub(crate) const LIMIT: u64 = 64 * 1024;
@@ -17,6 +17,7 @@ pub(crate) fn geometry(floor: u64, stripe: u32) -> Geometry {
         stable_pages: false,
         flavour: Flavour::Xfs,
         file_limit: LIMIT,
+        sharing: Sharing::Owned,
         floor,
         stripe,
     }

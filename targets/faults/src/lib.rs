@@ -30,6 +30,8 @@ pub struct Needs {
     pub lanes: u8,
     /// Several lanes that own parts of one block.
     pub shared_blocks: bool,
+    /// Lanes that change the same bytes. Needs two of them.
+    pub overlapping: bool,
     /// Names of operations it cannot do without. If `crash` is one, a hunt puts one behind those of lane 0.
     pub ops: &'static [&'static str],
 }
@@ -44,6 +46,7 @@ impl Needs {
         stable_pages: false,
         lanes: 1,
         shared_blocks: false,
+        overlapping: false,
         ops: &[],
     };
 }
@@ -122,6 +125,10 @@ faults! {
         "After a short copy into a folio that was not uptodate, the whole requested range is marked uptodate and dirty."
     CopyFaults "A15" "write-source-is-same-folio-deadlock" 1 ["deadlock"] Needs { ops: &["write_from_map"], ..ANY };
         "A write faults its buffer in while it copies, with the folio locked."
+    SizeBeforeData "A16" "isize-published-before-data" 3 ["content"] Needs { flavours: &["ext4"], lanes: 2, overlapping: true, ..ANY };
+        "A buffered write raises the size before it copies the bytes."
+    SizeBeforeUptodate "A17" "isize-checked-before-uptodate" 3 ["content"] Needs { flavours: &["ext4"], lanes: 2, overlapping: true, ..ANY };
+        "A read is clipped by a size that was loaded before its folios were found uptodate."
     ZeroSkipsDirty "A18" "zero-range-skips-dirty-over-unwritten" 1 ["content" "disk"] ANY;
         "Zeroing skips holes and unwritten extents even if the cache over them is dirty."
     ZeroTestsDirtyLate "A19" "zero-range-dirty-check-after-map" 2 ["content" "disk" "invariant"] ANY;

@@ -21,10 +21,6 @@ macro_rules! unarmed {
 }
 
 unarmed! {
-    "A16" "isize-published-before-data";
-        "All bytes above the floor belong to lane 0, and no other lane is held to what it reads there."
-    "A17" "isize-checked-before-uptodate";
-        "The size belongs to lane 0: a read of another lane beside a truncate is not judged."
     "A27" "unshare-without-reading";
         "No reflink, so nothing to unshare."
     "A28" "unshare-treats-hole-as-shared";

@@ -179,14 +179,17 @@ async fn write_mapped<F: FileSystem>(
             give_up(fs, task, folio, *pos).await;
             return Stop::Stale;
         }
-        task.at(Y::W7).await;
         let part = *pos..end.min(mapping.byte_range(&folio).end).min(pos.saturating_add(most));
+        let source = part.start..part.end.min(part.start + readable);
+        if faults.armed(Fault::SizeBeforeData) && source.end > mapping.i_size() {
+            mapping.set_i_size(source.end);
+        }
+        task.at(Y::W7).await;
         if let Err(error) = prepare_edges(fs, task, &folio, map, &part).await {
             give_up(fs, task, folio, part.start).await;
             drop_beyond_eof(fs, task, &part).await;
             return Stop::Error(error);
         }
-        let source = part.start..part.end.min(part.start + readable);
         let copied = buffer.copy(fs, task, &folio, &source, range.start).await;
         task.at(Y::W9).await;
         let written = finish_folio(fs, task, folio, &part, copied).await;

@@ -49,13 +49,14 @@ impl Mapping {
     }
 
     /// After a truncate or a punch, with everything still excluded: no valid cached byte of `range` is left that
-    /// is not zero.
+    /// is not zero. Except where a store can come at any moment: into the last page, which stays mapped, and into
+    /// those that are cut by a punch.
     pub fn expect_zeros(&self, range: Range<u64>) {
         let index = self.index();
         for folio in index.iter().map(|slot| slot.folio) {
             let bytes = self.byte_range(folio);
             let part = range.start.max(bytes.start)..range.end.min(bytes.end);
-            if part.is_empty() || !self.is_uptodate(folio, &part) {
+            if part.is_empty() || !self.is_uptodate(folio, &part) || self.page_table.is_writable(folio) {
                 continue;
             }
             let data = folio.data.read();

@@ -97,6 +97,13 @@ impl PageTable {
         range.any(|(_, entry)| std::ptr::eq::<Folio>(&*entry.folio, folio))
     }
 
+    /// Whether the folio has an entry that lets stores in.
+    pub(crate) fn is_writable(&self, folio: &Folio) -> bool {
+        let entries = self.entries.lock();
+        let mut range = entries.range(folio.index()..folio.end_index());
+        range.any(|(_, entry)| entry.writable && std::ptr::eq::<Folio>(&*entry.folio, folio))
+    }
+
     /// Calls `f` with every entry: its page, folio, whether it is writable.
     pub(crate) fn for_each(&self, mut f: impl FnMut(u64, &FolioRef, bool)) {
         for (page, entry) in self.entries.lock().iter() {

@@ -26,13 +26,14 @@ impl Mapping {
         let mut pos = range.start;
         task.at(Y::R0).await;
         while pos < range.end && pos < self.i_size() {
+            let early_size = self.faults.armed(Fault::SizeBeforeUptodate).then(|| self.i_size());
             let batch = match self.uptodate_batch(fs, task, pos..range.end).await {
                 Ok(batch) => batch,
                 Err(error) if pos == range.start => return Err(error),
                 Err(_) => break,
             };
             // Loaded once, after the batch is known to be uptodate: a size that is seen comes with its bytes.
-            let end = range.end.min(self.i_size());
+            let end = range.end.min(early_size.unwrap_or_else(|| self.i_size()));
             if pos >= end {
                 break;
             }

@@ -281,13 +281,31 @@ impl Mapping {
 
     /// The size was raised from `raised.start`, and what is at `raised.end` has blocks, or is beyond the size again:
     /// if blocks in between have come into the file in the page of the old end, the next store to that page has to
-    /// fault, to get them. To be called with the old size, after the new one is set.
+    /// fault, to get them. To be called with the old size, after the new one is set. What was stored there after
+    /// the old tail was zeroed may have no block to go to, and is zeroed, too.
     pub async fn extended(&self, task: &Task, raised: Range<u64>) {
         if !self.straddles(&raised) {
             return;
         }
         if let Some(folio) = self.lock_attached(task, self.sizes.index(raised.start), Y::W12).await {
             self.protect(task, &folio).await;
+            if !self.faults.armed(Fault::ExtendExposesTail) {
+                self.wait_stable(task, &folio, Y::WBW).await;
+                self.zero_dirty(&folio, self.sizes.block_up(raised.start)..raised.end);
+            }
+        }
+    }
+
+    /// Zeroes the bytes of `range` in dirty blocks of the folio. What is clean is what the device has.
+    fn zero_dirty(&self, folio: &Locked, range: Range<u64>) {
+        let (bytes, block) = (self.byte_range(folio), self.sizes.block);
+        let state = *folio.blocks.lock();
+        for start in (range.start..range.end.min(bytes.end)).step_by(block as usize) {
+            let nth = ((start - bytes.start) / block) as u32;
+            if folio.is_dirty() && state.is_none_or(|state| state.is_dirty(nth)) {
+                let end = (start + block).min(range.end).min(bytes.end);
+                folio.data.write()[(start - bytes.start) as usize..(end - bytes.start) as usize].fill(0);
+            }
         }
     }
 

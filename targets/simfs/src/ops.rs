@@ -220,6 +220,12 @@ impl File {
                 self.mapping.extended(task, old..size).await;
             }
             self.mapping.truncate_to(task, size).await;
+            let tail = size..self.mapping.sizes.block_up(size);
+            if size <= old && did_zero && !self.flavour.has_glock() && !self.mapping.needs_writeback(&tail) {
+                // It was written before the size was set, and perhaps somebody had stored there again. (What gfs2
+                // journals is not dirty in this sense, and zeroing it again could need space.)
+                zero_range(self, task, tail).await?;
+            }
         }
         let disk_size = self.extents.lock().disk_size();
         let mut flushed = Ok(());

@@ -2,7 +2,7 @@
 //! down to the operations that matter when the two disagree.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use oracle::{Divergence, FlatFile, Flavour, Geometry, Op, OpId, OpKind, Outcome, Ownership, Shape, Target};
+use oracle::{Divergence, FlatFile, Flavour, Geometry, Op, OpId, OpKind, Outcome, Ownership, Shape, Sharing, Target};
 use targets::directory::DirectoryTarget;
 
 pub(crate) const LIMIT: u64 = 256 * 1024;
@@ -19,6 +19,7 @@ pub(crate) fn geometry(lanes: usize) -> Geometry {
         stable_pages: false,
         flavour: Flavour::Xfs,
         file_limit: LIMIT,
+        sharing: Sharing::Owned,
         floor,
         stripe: 1536,
     }

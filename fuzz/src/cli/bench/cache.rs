@@ -6,7 +6,7 @@ use crate::cli::Result;
 use faults::FaultSet;
 use ffi::File;
 use lanes::{LaneId, Task, block_on};
-use oracle::{Flavour, Geometry, Op, OpId, OpKind, Outcome, TargetError};
+use oracle::{Flavour, Geometry, Op, OpId, OpKind, Outcome, Sharing, TargetError};
 use serde::Serialize;
 use std::hint::black_box;
 use std::path::Path;
@@ -144,6 +144,7 @@ fn model(flavour: Flavour, max_order: u8) -> Arc<Model> {
         readahead_pages: 0,
         stable_pages: false,
         flavour,
+        sharing: Sharing::Owned,
         file_limit: FILE,
         floor: 0,
         stripe: 0,

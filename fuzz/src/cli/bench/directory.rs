@@ -4,7 +4,7 @@
 use super::mix::{LIMIT, Mix};
 use super::raw::Raw;
 use super::{DIM, Result, grouped, median, paint, say, table, trouble};
-use oracle::{Effect, FlatFile, Flavour, Geometry, Op, OpId, OpKind, Outcome, Target};
+use oracle::{Effect, FlatFile, Flavour, Geometry, Op, OpId, OpKind, Outcome, Sharing, Target};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -166,6 +166,7 @@ const GEOMETRY: Geometry = Geometry {
     stable_pages: false,
     flavour: Flavour::Xfs,
     file_limit: LIMIT,
+    sharing: Sharing::Owned,
     floor: 0,
     stripe: 1536,
 };
