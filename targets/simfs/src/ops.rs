@@ -224,7 +224,8 @@ impl File {
             if size <= old && did_zero && !self.flavour.has_glock() && !self.mapping.needs_writeback(&tail) {
                 // It was written before the size was set, and perhaps somebody had stored there again. (What gfs2
                 // journals is not dirty in this sense, and zeroing it again could need space.)
-                zero_range(self, task, tail).await?;
+                // The size is set: there is no way back, and the blocks must go.
+                let _ = zero_range(self, task, tail).await;
             }
         }
         let disk_size = self.extents.lock().disk_size();
