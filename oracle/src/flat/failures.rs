@@ -217,12 +217,6 @@ impl FlatFile {
         }
         self.leave_part_open(id, op, outcome);
         let Some(failures) = &mut self.failures else { return };
-        if op.kind == OpKind::WriteFault && outcome != Outcome::Bytes(op.readable) {
-            // A copy cut short that is made again, and then fails, has changed what was valid in the cache.
-            let mut bytes = vec![0; op.readable as usize];
-            fill_written(&mut bytes, id, op.off);
-            failures.older.push(Version { off: op.off, bytes, began: 0, ended: failures.time });
-        }
         let (now, began) = (failures.time, failures.lane(id.lane).began);
         match (op.kind, outcome) {
             (OpKind::FailWrite | OpKind::FailMap, _) => failures.writes += 1,
