@@ -182,10 +182,6 @@ impl FlatFile {
             && space_runs_out(self, lane, op, outcome)
         {
             self.short_of_space &= !(1 << lane);
-            if op.kind == OpKind::WriteFault {
-                // A copy cut short that is made again, and then finds no space, has changed what was valid in the cache.
-                self.open.insert(op.off..(op.off + op.readable).min(self.size()));
-            }
         }
     }
 

@@ -24,10 +24,6 @@ impl File {
         if excluded || self.mapping.has_lost_data() {
             return Ok(());
         }
-        // What was lost has no backing, stays cached, and can become dirty again with its folio.
-        if self.mapping.has_lost_data() {
-            return Ok(());
-        }
         let index = self.mapping.index();
         let extents = self.extents.lock();
         for folio in index.iter().map(|slot| slot.folio).filter(|folio| !folio.is_locked()) {
