@@ -283,8 +283,9 @@ impl File {
     pub async fn punch(&self, task: &Task, range: Range<u64>) -> Result<()> {
         let _locks = self.exclude_all(task).await;
         self.free_space(task, range.clone()).await?;
-        // Beyond the end of file, what a crash has left there stays until the file grows over it.
-        let end = if self.recovered { range.end.min(self.size()).max(range.start) } else { range.end };
+        // Beyond the end of file, what a crash or lost zeros have left there stays until the file grows over it.
+        let left_over = self.recovered || self.mapping.has_lost_data();
+        let end = if left_over { range.end.min(self.size()).max(range.start) } else { range.end };
         self.mapping.expect_zeros(range.start..end);
         Ok(())
     }
