@@ -63,7 +63,7 @@ pub fn decode_into(bytes: &[u8], program: &mut Program) {
 fn decode_ops(input: &mut Input<'_>, geometry: &Geometry, swarms: &[Swarm], lanes: &mut [Vec<Op>]) {
     let fit = Fit::new(geometry, lanes.len());
     let mut operands = Operands::new(geometry, swarms[0].window_pages());
-    let mut exclusive = Exclusive::new(lanes.len());
+    let mut exclusive = Exclusive::new(geometry, lanes.len());
     while !input.is_empty() {
         let (which, form) = (input.byte(), input.byte());
         let kind = swarms[(form & 7) as usize % lanes.len() % swarms.len()].kind(which);

@@ -92,7 +92,7 @@ impl Program {
         check_geometry(&self.geometry, self.lanes.len()).map_err(whole)?;
         check_schedule(&self.schedule).map_err(whole)?;
         let rules = Ownership::new(&self.geometry, self.lanes.len());
-        let mut exclusive = Exclusive::new(self.lanes.len());
+        let mut exclusive = Exclusive::new(&self.geometry, self.lanes.len());
         for (id, op) in self.ops() {
             check_op(&self.geometry, &rules, id.lane, op).map_err(|rule| Invalid { op: Some(id), rule })?;
             exclusive.admit(op.kind).map_err(|rule| Invalid { op: Some(id), rule })?;
@@ -109,11 +109,15 @@ impl Program {
 /// writeback. Either of them beside buffered I/O has an answer, and with one lane so have both.
 /// Overlapping programs keep to it as well: their oracle knows what is open then, but not yet every error that follows.
 ///
+/// Overlapping programs have no mapped stores: one that races with an extension of the file may go to a page whose
+/// blocks behind the old end are in nobody's hands, and is there until the page is evicted, and then not.
+///
 /// Crashes and I/O that fails: what a sync says is durable has other exceptions after an error that was told of, and
 /// the two are not counted together.
 #[derive(Clone, Copy, Debug)]
 pub struct Exclusive {
     applies: bool,
+    overlapping: bool,
     /// Whether the first of the two that was met was direct.
     direct: Option<bool>,
     /// Whether the first of the two that was met was a crash.
@@ -126,9 +130,13 @@ impl Exclusive {
     /// The sentence that says what is wrong with crashes beside I/O that fails.
     pub const CRASH: &str = "a program may crash or make I/O fail, not both";
 
+    /// The sentence that says what is wrong with mapped stores in an overlapping program.
+    pub const MAPPED: &str = "an overlapping program cannot use mapwrite";
+
     /// The rules for a program of `lanes` lanes, before its first operation.
-    pub fn new(lanes: usize) -> Exclusive {
-        Exclusive { applies: lanes > 1, direct: None, crashes: None }
+    pub fn new(geometry: &Geometry, lanes: usize) -> Exclusive {
+        let overlapping = geometry.sharing == Sharing::Overlapping;
+        Exclusive { applies: lanes > 1, overlapping, direct: None, crashes: None }
     }
 
     /// Whether the program may go on with an operation of this kind.
@@ -136,6 +144,9 @@ impl Exclusive {
     /// # Errors
     /// The rule it would break.
     pub fn admit(&mut self, kind: OpKind) -> Result<(), &'static str> {
+        if self.overlapping && kind == OpKind::MapWrite {
+            return Err(Exclusive::MAPPED);
+        }
         let direct = kind.info().direct;
         if self.applies && (direct || kind == OpKind::MapWrite) && *self.direct.get_or_insert(direct) != direct {
             return Err(Exclusive::DIRECT);
