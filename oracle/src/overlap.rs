@@ -4,12 +4,12 @@
 //! an operation begins and when it has completed. For every byte it keeps what the byte can be in some legal order of
 //! what was done: a byte is absent (beyond the end of file), zero, or what an operation wrote. Operations that have
 //! begun may take effect at any time until they complete; those that have completed took effect in between. That is
-//! linearizability, byte by byte ([`bytes`]). The size needs no state of its own: it lies between a byte that can be
+//! linearizability, byte by byte (`bytes`). The size needs no state of its own: it lies between a byte that can be
 //! there and one that can be absent. With nothing in flight there is one value, and with one lane this oracle is the
 //! flat file.
 //!
-//! On top of that, what a file system promises of whole operations ([`atomic`]), and what none promises: stores
-//! through a mapping and direct I/O on the same folio at the same time ([`collide`]).
+//! On top of that, what a file system promises of whole operations (`atomic`), and what none promises: stores
+//! through a mapping and direct I/O on the same folio at the same time (`collide`).
 
 mod atomic;
 mod blame;

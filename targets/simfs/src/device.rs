@@ -1,7 +1,7 @@
 //! The device.
 //!
 //! Without a cache of its own what is written is there for good, and a block that is freed is the next to be handed
-//! out. With a *volatile cache* ([`Device::volatile`]) what is written is there for whoever reads, and lost in a
+//! out. With a *volatile cache* (`Device::volatile`) what is written is there for whoever reads, and lost in a
 //! crash unless it was flushed: unit by unit, in any order ([`crate::crash`]). A freed block is handed out again only
 //! when the transaction that freed it is durable: until then a crash brings the block back to whom it belonged.
 

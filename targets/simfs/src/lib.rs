@@ -3,8 +3,8 @@
 //! | file | what it has |
 //! |---|---|
 //! | [`device`] | the device: blocks that hold garbage until they are written, and are reused soon |
-//! | [`cache`] | its volatile write cache |
-//! | [`log`] | the log of metadata: what is committed, what is durable |
+//! | `cache` | its volatile write cache |
+//! | `log` | the log of metadata: what is committed, what is durable |
 //! | [`crash`] | what a crash leaves, and the file that comes up after it |
 //! | [`extents`] | a file's block map, its sequence counter, its size on the device |
 //! | [`failures`] | I/O that is going to fail |
