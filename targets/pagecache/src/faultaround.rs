@@ -32,7 +32,7 @@ impl Mapping {
     async fn next_valid(&self, task: &Task, rest: &mut Range<u64>) -> Option<Locked> {
         loop {
             let found = self.index().find(rest.start, rest.end).map(|slot| slot.folio.clone())?;
-            rest.start = found.end_index();
+            rest.start = found.end_index().max(rest.start + 1);
             let Some(folio) = self.reference(&found) else { continue };
             task.at(Y::F8).await;
             // Whoever meets a mark has more to do than install an entry.

@@ -59,7 +59,7 @@ impl Mapping {
     }
 
     /// A lookup has met a frozen folio, or one that has left its slot: before it looks again.
-    async fn retry(&self, task: &Task) {
+    pub(crate) async fn retry(&self, task: &Task) {
         task.at(Y::LK3).await;
         self.tree_settled(task).await;
     }

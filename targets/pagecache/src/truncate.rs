@@ -98,7 +98,7 @@ impl Mapping {
         self.peek(task, |index| {
             let mut slot = index.find(pages.start, pages.end)?;
             while !qualifies(slot.folio) {
-                slot = index.find(slot.folio.end_index(), pages.end)?;
+                slot = index.find(slot.range().end, pages.end)?;
             }
             Some(slot)
         })
@@ -107,7 +107,8 @@ impl Mapping {
 
     async fn first_pass(&self, task: &Task, mut pages: Range<u64>) {
         while let Some(folio) = self.next_in(task, &pages).await {
-            pages.start = folio.end_index();
+            // Forward in any case: a broken index may answer a folio from somewhere else.
+            pages.start = folio.end_index().max(pages.start + 1);
             let Ok(locked) = folio.try_lock(task) else { continue };
             if !locked.is_attached() || locked.is_writeback() {
                 continue;
@@ -143,6 +144,8 @@ impl Mapping {
             if locked.is_attached() && locked.contains(page) {
                 return Some(locked);
             }
+            drop(locked);
+            self.retry(task).await;
         }
     }
 
