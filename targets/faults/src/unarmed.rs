@@ -52,9 +52,9 @@ unarmed! {
     "C11" "remove-mapping-dirty-before-ref";
         "No operation keeps a page pinned, so no store comes through a reference that reclaim does not see."
     "C13" "reclaim-processes-unlocked-folio";
-        "A folio lock is a guard that only its owner has: nothing can unlock twice."
+        "A folio's lock is given back by its guard or by the last of its reads: no path unlocks what it has handed on."
     "C15" "shadow-planted-after-final-truncate";
-        "No shadow entries."
+        "The inode is never evicted: there is no last truncate after which reclaim could leave a shadow."
     "C19" "memcg-reclaim-ignores-writeback";
         "An allocation that finds no room goes over the limit instead of failing: reclaim that gives up early has no symptom."
     "D04" "aio-dio-no-completion-invalidate";
@@ -86,7 +86,7 @@ unarmed! {
     "E20" "account-dirty-after-truncate";
         "What makes folios dirty without their lock is unmapping, which is one step with the test."
     "E21" "dirty-twice-or-clean-twice";
-        "Flag, mark and counter change in one section of the index lock."
+        "Flag, mark and counter change in one hold of the tree lock."
     "E24" "end-io-merge-across-types";
         "Each run of blocks of a folio is an I/O of its own: none are merged."
     "F07" "punch-unaligned-flush-range";
