@@ -362,3 +362,13 @@ fn an_armed_bug_is_found_behind_a_short_program() {
     let replayed = foliofuzz().args(["replay", "--check"]).arg(&found).output().unwrap();
     assert_eq!(code(&replayed), 0, "{replayed:?}");
 }
+
+/// Not how fast it is, only that every kind of program can be measured.
+#[test]
+fn bench_measures_whatever_programs_there_are() {
+    let dir = scratch("bench");
+    let output = foliofuzz().args(["bench", "--json", "--seconds", "2", "--dir"]).arg(&dir).output().unwrap();
+    assert_eq!(code(&output), 0, "{output:?}");
+    let line: serde_json::Value = serde_json::from_str(text(&output.stdout).lines().last().unwrap()).unwrap();
+    assert!(line.to_string().contains("flat"), "{line}");
+}

@@ -8,7 +8,7 @@ use foliofuzz::verdict::Answer;
 use foliofuzz::{Program, Runner};
 use lanes::policy::policy_of;
 use lanes::{Lane, LaneId, Schedule, Sim, Y, run};
-use oracle::{Effect, FlatFile, Outcome};
+use oracle::{Effect, FlatFile, Outcome, Sharing};
 use serde::Serialize;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -137,12 +137,13 @@ impl Turns {
     }
 
     /// What the flat file alone costs: it judges the answers that came. What was read it is told from its own bytes,
-    /// which costs a copy that reads of the model cost, too.
+    /// which costs a copy that reads of the model cost, too. Overlapping programs have another oracle.
     fn judge_all(&mut self, programs: &[Program], answers: &[Vec<Answer>]) -> u64 {
         let flat = &mut self.flat;
         let mut buf = Vec::new();
         let mut agreed = 0;
-        for (program, answers) in programs.iter().zip(answers) {
+        let owned = |(program, _): &(&Program, _)| program.geometry.sharing == Sharing::Owned;
+        for (program, answers) in programs.iter().zip(answers).filter(owned) {
             flat.reset(&program.geometry, program.lanes.len(), u64::from(program.geometry.page));
             for Answer { id, outcome, .. } in answers {
                 let op = &program.lanes[id.lane as usize][id.index as usize];
