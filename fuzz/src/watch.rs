@@ -1,6 +1,6 @@
 //! Checking the model's rules wherever a lane could be stopped, not only when an operation completes. What breaks
-//! and mends within one operation is seen this way. It costs several times the run, so a
-//! campaign does it for one program in sixteen, and replay for those that agree.
+//! and mends within one operation is seen this way. It costs several times the run, so a campaign does it for one
+//! program in sixteen, and replay for those that agree.
 
 use lanes::{LaneId, Place, Policy, View};
 use oracle::Divergence;
