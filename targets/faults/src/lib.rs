@@ -217,6 +217,8 @@ faults! {
         "Invalidation for direct I/O leaves the page table entries of the folios it removes."
     ReclaimUnderWriteback "C12" "reclaim-removes-under-writeback" 2 ["content" "invariant"] ANY;
         "Reclaim removes folios under writeback."
+    UnlocksHandedOn "C13" "reclaim-processes-unlocked-folio" 2 ["invariant" "panic"] ANY;
+        "Readahead that gives a folio up half submitted unlocks it, though its reads have the lock."
     ReleaseDirtyState "C14" "release-state-while-dirty" 2 ["disk" "content" "invariant"] SMALL_BLOCKS;
         "Reclaim frees the per-block state of a folio before it finds that it is dirty."
     ShadowCounted "C16" "shadow-counted-as-page" 1 ["accounting"] ANY;

@@ -51,8 +51,6 @@ unarmed! {
         "No valid program has stores beside a direct write, so nothing can keep a folio in the cache."
     "C11" "remove-mapping-dirty-before-ref";
         "No operation keeps a page pinned, so no store comes through a reference that reclaim does not see."
-    "C13" "reclaim-processes-unlocked-folio";
-        "A folio's lock is given back by its guard or by the last of its reads: no path unlocks what it has handed on."
     "C15" "shadow-planted-after-final-truncate";
         "The inode is never evicted: there is no last truncate after which reclaim could leave a shadow."
     "C19" "memcg-reclaim-ignores-writeback";

@@ -79,7 +79,7 @@ async fn fill<F: FileSystem>(fs: &F, task: &Task, folios: &mut VecDeque<Locked>,
     }
     // Begun and not finished: it is unlocked without being uptodate.
     if let Some(folio) = current {
-        mapping.end_fill(folio);
+        mapping.abandon_fill(folio);
     }
     result
 }

@@ -5,8 +5,10 @@
 //! blocks' bits, takes its bytes off the count, and looks whether it was the last, in one section.
 
 use crate::folio::{Folio, FolioRef, Locked};
+use crate::invariants::Broken;
 use crate::mapping::Mapping;
 use faults::Fault;
+use lanes::LaneId;
 use std::ops::{Deref, Range};
 
 /// What the submitter counts for while it submits: the first read to end is not the last if others are to come.
@@ -52,18 +54,33 @@ impl Mapping {
 
     /// All reads of the folio are submitted. It is unlocked now, or by the last of them.
     pub fn end_fill(&self, fill: Fill) -> FolioRef {
-        let Fill { folio, submitted } = fill;
+        let last = self.drop_bias(&fill);
+        self.unlock_filled(&fill, last);
+        fill.folio
+    }
+
+    /// Not all reads of the folio are submitted, and no more will be. Those that are have its lock and unlock it, as
+    /// if nothing had happened; only if there are none left does the submitter.
+    pub fn abandon_fill(&self, fill: Fill) {
+        let last = self.drop_bias(&fill);
+        self.unlock_filled(&fill, last || self.faults.armed(Fault::UnlocksHandedOn));
+    }
+
+    /// The submitter no longer counts; whether nobody does.
+    fn drop_bias(&self, Fill { folio, submitted }: &Fill) -> bool {
         let armed = self.faults.armed(Fault::NoReadBias);
-        let last = match &mut *folio.blocks.lock() {
+        match &mut *folio.blocks.lock() {
             Some(state) if armed => state.reads_pending == 0 && !submitted,
             Some(state) => state.end_read(0..0, BIAS),
             None => !submitted,
-        };
+        }
+    }
+
+    fn unlock_filled(&self, folio: &Folio, last: bool) {
         if last {
             self.memory.evictable.raise();
             folio.unlock();
         }
-        folio
     }
 
     /// A read of `range` has ended, with the bytes in their place or not.
@@ -79,9 +96,11 @@ impl Mapping {
         if full {
             folio.set_uptodate();
         }
-        if last {
-            self.memory.evictable.raise();
-            folio.unlock();
+        if last && folio.lock_holder() != LaneId::END_IO.bit() {
+            let broken =
+                format!("the last read of folio {} has ended, and the folio's lock is not the reads'", folio.index());
+            self.report(Broken::invariant(broken));
         }
+        self.unlock_filled(folio, last);
     }
 }
