@@ -1,8 +1,8 @@
 //! Running a program on the model, beside its oracle.
 //!
 //! User lanes do their operations, the background lanes are always there, and when the last user lane is done
-//! the checker lane brings the system to rest and reads the whole file twice: through the cache, and again from
-//! the device. The first divergence ends the run.
+//! the checker lane reads the whole file through the cache, brings everything to the device, and compares what is
+//! there, too. The first divergence ends the run.
 
 use crate::calm::patient_policy_of;
 use crate::explore::{Exploration, explore};
@@ -381,7 +381,8 @@ impl<'a> Shared<'a> {
             .lock()
             .complete(id, &fsync, synced, &[])
             .map_err(|divergence| Divergence { op: None, ..divergence })?;
-        self.compare_whole(task, &mut next).await.map_err(|divergence| match divergence.class {
+        let on_device = self.model.content_on_device();
+        self.judge.lock().check_whole(self.model.size(), &on_device).map_err(|divergence| match divergence.class {
             // The cache had it right a moment ago: what was written back, or where to, is wrong.
             Class::Content => Divergence { class: Class::Disk, ..divergence },
             _ => divergence,

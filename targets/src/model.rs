@@ -61,13 +61,12 @@ impl Model {
         Arc::new(Model { file, page: self.page })
     }
 
-    /// The bytes of the file as they are on the device.
-    ///
-    /// # Panics
-    /// If the file cannot crash.
+    /// The bytes of the file as they are on the device, and nowhere else.
     pub fn content_on_device(&self) -> Vec<u8> {
-        let Some(cached) = self.cached() else { unreachable!("it has not crashed") };
-        cached.file.content_on_device()
+        match &self.file {
+            AnyFile::Cached(cached) => cached.file.content_on_device(),
+            AnyFile::Dax(file) => file.content_on_device(),
+        }
     }
 
     fn cached(&self) -> Option<&Cached> {

@@ -103,7 +103,7 @@ impl File {
     pub fn content_on_device(&self) -> Vec<u8> {
         let extents = self.extents.lock();
         let block = self.mapping.sizes.block as usize;
-        let mut content = vec![0; extents.disk_size() as usize];
+        let mut content = vec![0; self.size() as usize];
         for (index, part) in (0..).zip(content.chunks_mut(block)) {
             if let Block::Written(at) = extents.get(index) {
                 self.device.read(self.device.addr(at), part);

@@ -323,6 +323,18 @@ impl DaxFile {
         self.device().lose_power();
     }
 
+    /// The bytes of the file as they are on the device, and nowhere else.
+    pub fn content_on_device(&self) -> Vec<u8> {
+        let extents = self.extents.lock();
+        let mut content = vec![0; self.size() as usize];
+        for (page, part) in (0..).zip(content.chunks_mut(self.mapping.sizes.page as usize)) {
+            if let Some(pfn) = DaxFile::written_block(&extents, page) {
+                self.device().load(self.device().addr(pfn, 0), part);
+            }
+        }
+        content
+    }
+
     /// Which page of the device has the data of a page of the file.
     fn written_block(extents: &Extents, page: u64) -> Option<u32> {
         match extents.get(page) {
