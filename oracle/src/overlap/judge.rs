@@ -89,6 +89,12 @@ impl Overlap {
         let mut values: Vec<Value> = run.values(began).collect();
         values.sort_unstable();
         values.dedup();
+        if let [value] = values[..]
+            && self.content(value, mapped, &range).is_some_and(|due| due == found)
+        {
+            let wholly = if mapped && value == Value::Absent { Vec::new() } else { values.clone() };
+            return Ok(Seen { range, surely: values, wholly });
+        }
         let mut matches = vec![0u64; found.len()];
         for (nth, value) in values.iter().enumerate() {
             let Some(due) = self.content(*value, mapped, &range) else { continue };

@@ -114,7 +114,9 @@ fn next_run<F: FileSystem>(
     let mapping = fs.mapping();
     let block = mapping.sizes.block;
     let rereads = mapping.faults.armed(Fault::RereadDirty);
-    let needed = |pos: u64| rereads || !mapping.is_uptodate(folio, &(pos..pos + block));
+    let valid = mapping.uptodate_blocks(folio);
+    let folio_start = mapping.pos(folio);
+    let needed = |pos: u64| rereads || valid >> ((pos - folio_start) / block) & 1 == 0;
     let mut blocks = range.step_by(block as usize);
     let start = blocks.find(|pos| needed(*pos))?;
     let zero = map.reads_as_zero(start, i_size);

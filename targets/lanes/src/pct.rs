@@ -45,7 +45,8 @@ pub(crate) struct Pct {
     /// The step of the next change point.
     due: u64,
     choices: usize,
-    /// Lanes by the order in which they are taken where the current lane cannot go on.
+    /// Lanes by the order in which they are taken where the current lane cannot go on; from the first decision on
+    /// those that there are, which are all ready then.
     order: Vec<LaneId>,
     /// A lane whose level is above the current lane's runs instead of it. 0 unless a change point said otherwise.
     level: [i64; LaneId::COUNT],
@@ -161,6 +162,7 @@ impl Policy for Pct {
             let users = lanes_of(view.ready).filter(|lane| lane.is_user());
             let background = LaneId::BACKGROUND.into_iter().filter(|lane| view.ready & lane.bit() != 0);
             self.named = background.chain(users).collect();
+            self.order.retain(|lane| view.ready & lane.bit() != 0);
         }
         if view.forced && self.bursting & current.bit() != 0 {
             self.bursting &= !current.bit();

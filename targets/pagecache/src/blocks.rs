@@ -61,6 +61,11 @@ impl BlockState {
         self.uptodate == bits(&(0..self.count))
     }
 
+    /// The blocks that are uptodate, a bit each.
+    pub(crate) fn uptodate(&self) -> u128 {
+        self.uptodate
+    }
+
     /// Whether these blocks are all uptodate.
     pub fn is_uptodate(&self, blocks: Range<u32>) -> bool {
         let bits = bits(&blocks);

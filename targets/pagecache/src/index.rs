@@ -143,23 +143,23 @@ impl Index {
 
     /// Takes exactly this folio out, and leaves a shadow if there is a value for one.
     pub(crate) fn remove(&mut self, folio: &Arc<Folio>, shadow: Option<u64>) -> bool {
-        let Some(order) = self
-            .array
-            .load(folio.index())
-            .filter(|found| found.item().is_some_and(|at| Arc::ptr_eq(at, folio)))
-            .map(|found| found.order)
-        else {
-            return false;
-        };
+        let here = |found: &Found<'_, Arc<Folio>>| found.item().is_some_and(|at| Arc::ptr_eq(at, folio));
+        let Some(found) = self.array.load(folio.index()).filter(here) else { return false };
+        let order = found.order;
+        let marks = [Mark::Dirty, Mark::Writeback, Mark::ToWrite].map(|mark| found.has(mark.raw()).then_some(mark));
         let shadow_counts = shadow.is_some() && self.faults.armed(Fault::ShadowCounted);
         self.pages -= match () {
             () if shadow_counts => 0,
             () if self.faults.armed(Fault::PagesMiscounted) => 1,
             () => folio.pages(),
         };
-        self.array.erase(folio.index()); // with its marks, which a shadow must not have
-        if let Some(value) = shadow {
-            self.array.store(folio.index(), order, Entry::Value(value));
+        match shadow {
+            Some(value) => {
+                // In place; but marks stay with the slot, and a shadow must not have any.
+                marks.into_iter().flatten().for_each(|mark| self.set_mark(folio, mark, false));
+                self.array.store(folio.index(), order, Entry::Value(value));
+            }
+            None => drop(self.array.erase(folio.index())),
         }
         true
     }
@@ -246,6 +246,11 @@ impl Index {
     /// All folios, by index.
     pub fn iter(&self) -> impl Iterator<Item = Slot<'_>> {
         self.array.iter().filter_map(Slot::of)
+    }
+
+    /// The folios with `mark`, by index.
+    pub fn iter_marked(&self, mark: Mark) -> impl Iterator<Item = Slot<'_>> {
+        self.array.range_marked(0, XArray::<Arc<Folio>>::END, mark.raw()).filter_map(Slot::of)
     }
 
     /// How many pages the folios have.

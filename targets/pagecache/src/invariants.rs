@@ -111,7 +111,7 @@ impl Mapping {
     /// while a truncate is under way, nor for a folio somebody is working on.
     fn check_page_table(&self) -> Result<(), Broken> {
         let end = self.sizes.end_index(self.i_size());
-        let excluded = self.invalidate_lock.is_write_locked();
+        let excluded = || self.invalidate_lock.is_write_locked();
         let mut wrong = None;
         self.page_table.for_each(|page, folio, writable| {
             if folio.is_locked() || wrong.is_some() {
@@ -119,7 +119,7 @@ impl Mapping {
             }
             if !folio.is_attached() || !folio.contains(page) {
                 wrong = Some((page, "shows a folio that has left the file"));
-            } else if page >= end && !excluded {
+            } else if page >= end && !excluded() {
                 wrong = Some((page, "lies beyond the end of file"));
             } else if writable && !folio.is_dirty() {
                 wrong = Some((page, "is writable though its folio is clean"));
@@ -203,8 +203,9 @@ impl Mapping {
                 return Err(Broken::invariant(format!("folio {at} is locked though every operation has returned")));
             }
             // A read that raced with a truncate may leave one there, filled after the truncate: with zeros.
-            let empty = !folio.is_dirty() && (!folio.is_uptodate() || folio.data.read().iter().all(|byte| *byte == 0));
-            if at >= end.next_multiple_of(1 << self.sizes.min_order) && !empty {
+            let empty =
+                || !folio.is_dirty() && (!folio.is_uptodate() || folio.data.read().iter().all(|byte| *byte == 0));
+            if at >= end.next_multiple_of(1 << self.sizes.min_order) && !empty() {
                 return Err(Broken::invariant(format!("folio {at}, beyond the end of file, has data")));
             }
         }

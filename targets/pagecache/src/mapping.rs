@@ -252,12 +252,20 @@ impl Mapping {
         }
     }
 
+    /// The folio's blocks that are valid, a bit each.
+    pub fn uptodate_blocks(&self, folio: &Folio) -> u128 {
+        if folio.is_uptodate() { u128::MAX } else { folio.blocks.lock().map_or(0, |state| state.uptodate()) }
+    }
+
     /// Whether the bytes of `range` in the folio are valid.
     pub fn is_uptodate(&self, folio: &Folio, range: &Range<u64>) -> bool {
+        if folio.is_uptodate() {
+            return true;
+        }
         let mut blocks = self.blocks_touched(folio, range);
         if self.faults.armed(Fault::FirstBlockUptodate) {
             blocks.end = blocks.end.min(blocks.start + 1);
         }
-        folio.is_uptodate() || folio.blocks.lock().is_some_and(|state| state.is_uptodate(blocks))
+        folio.blocks.lock().is_some_and(|state| state.is_uptodate(blocks))
     }
 }

@@ -7,7 +7,7 @@ use iomap::fill::complete_read;
 use iomap::writeback::{Mode, complete, write_folio, write_range};
 use lanes::{Task, Y};
 use pagecache::reclaim::Evicted;
-use pagecache::{Folio, Mark};
+use pagecache::{Folio, Index, Mark};
 use std::sync::Arc;
 
 impl File {
@@ -30,7 +30,7 @@ impl File {
             drop(dirty);
             self.write_inode(task).await;
             task.at(Y::G5).await;
-            if pick > 0 || !self.dirty_folios().is_empty() {
+            if pick > 0 || self.writable(&self.mapping.index()).next().is_some() {
                 self.mapping.memory.dirtied.raise();
             }
         }
@@ -38,7 +38,10 @@ impl File {
 
     /// The end of the flusher's pass: brings the inode's flag in line with its pages, and writes its metadata.
     async fn write_inode(&self, task: &Task) {
-        let any_dirty = || self.mapping.index().iter().any(|slot| slot.has(Mark::Dirty) || slot.folio.is_pinned());
+        let any_dirty = || {
+            let index = self.mapping.index();
+            index.iter_marked(Mark::Dirty).next().is_some() || index.iter().any(|slot| slot.folio.is_pinned())
+        };
         task.at(Y::B9).await;
         let tested_before = self.armed(Fault::InodeFlagLost).then(any_dirty);
         if tested_before.is_some() {
@@ -49,12 +52,14 @@ impl File {
         self.force_log(u64::MAX);
     }
 
+    fn dirty_folios(&self) -> Vec<Arc<Folio>> {
+        self.writable(&self.mapping.index()).cloned().collect()
+    }
+
     /// What the flusher can do something about. A folio that is dirty again while it is being written has to wait;
     /// the end of its I/O makes work of it.
-    fn dirty_folios(&self) -> Vec<Arc<Folio>> {
-        let index = self.mapping.index();
-        let ready = index.iter().filter(|slot| slot.has(Mark::Dirty) && !slot.folio.is_writeback());
-        ready.map(|slot| slot.folio.clone()).collect()
+    fn writable<'a>(&self, index: &'a Index) -> impl Iterator<Item = &'a Arc<Folio>> {
+        index.iter_marked(Mark::Dirty).map(|slot| slot.folio).filter(|folio| !folio.is_writeback())
     }
 
     /// Completes what is submitted, in any order.

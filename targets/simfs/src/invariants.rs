@@ -19,26 +19,28 @@ impl File {
     /// otherwise. (A store makes the whole folio dirty; after an extension, blocks of zeros without backing can be
     /// among it.) Not while an operation that changes blocks is under way, nor for a folio somebody is working on.
     fn check_backing(&self) -> Result<(), Broken> {
-        let excluded = self.i_rwsem.is_write_locked() || self.mapping.invalidate_lock.is_write_locked();
         // What was lost and told of may still be cached, over blocks that were given up.
-        if excluded || self.mapping.has_lost_data() {
+        if self.mapping.has_lost_data() {
             return Ok(());
         }
+        let excluded = || self.i_rwsem.is_write_locked() || self.mapping.invalidate_lock.is_write_locked();
         let index = self.mapping.index();
         let extents = self.extents.lock();
         for folio in index.iter().map(|slot| slot.folio).filter(|folio| !folio.is_locked()) {
             let block = self.mapping.sizes.block;
             let first = self.mapping.pos(folio) / block;
-            let state = *folio.blocks.lock();
             let (dirty, pinned) = (folio.is_dirty(), folio.pinned());
             if !dirty && pinned == 0 {
                 continue;
             }
+            let state = *folio.blocks.lock();
             let data = folio.data.read();
             for n in 0..u64::from(self.mapping.block_count(folio)) {
                 let dirty = (dirty && state.is_none_or(|state| state.is_dirty(n as u32))) || pinned >> n & 1 != 0;
                 let lost = dirty && first + n < self.eof_block() && extents.get(first + n) == Block::Hole;
-                if lost && data[(n * block) as usize..((n + 1) * block) as usize].iter().any(|byte| *byte != 0) {
+                let holds_data =
+                    || data[(n * block) as usize..((n + 1) * block) as usize].iter().any(|byte| *byte != 0);
+                if lost && holds_data() && !excluded() {
                     return Err(Broken::invariant(format!(
                         "block {} of the file is dirty and has nowhere to be written to",
                         first + n
