@@ -59,6 +59,8 @@ struct LaneState {
     y: AtomicU32,
     /// Passes begun so far, of a background lane.
     passes: AtomicU32,
+    /// Whether it waits, for what is in `waiting`: most waits are over without anybody having asked.
+    waits: AtomicBool,
     waiting: Mutex<Option<Waiting>>,
 }
 
@@ -111,6 +113,7 @@ impl Sim {
                 op: AtomicU32::new(0),
                 y: AtomicU32::new(Y::START as u32),
                 passes: AtomicU32::new(0),
+                waits: AtomicBool::new(false),
                 waiting: Mutex::new(None),
             }),
             arrivals: (0..counted).map(|_| std::array::from_fn(|y| AtomicU16::new(u16::from(y == START)))).collect(),
@@ -211,7 +214,7 @@ impl Sim {
         self.halted.store(false, Relaxed);
         self.next.store(NOBODY, Relaxed);
         self.budget.store(0, Relaxed);
-        (0..LaneId::COUNT as u8).for_each(|lane| self.set_waiting(LaneId(lane), None));
+        self.lanes.iter().for_each(|lane| lane.waits.store(false, Relaxed));
     }
 
     /// Whether the lane may go on past `y`. If not, the executor already knows who does.
@@ -269,14 +272,25 @@ impl Sim {
         self.steps.load(Relaxed) >= self.deadline.load(Relaxed)
     }
 
-    pub(crate) fn set_waiting(&self, lane: LaneId, waiting: Option<Waiting>) {
-        *self.lanes[lane.0 as usize].waiting.lock() = waiting;
+    pub(crate) fn begin_wait(&self, lane: LaneId, waiting: Waiting) {
+        let state = &self.lanes[lane.0 as usize];
+        *state.waiting.lock() = Some(waiting);
+        state.waits.store(true, Relaxed);
+    }
+
+    pub(crate) fn end_wait(&self, lane: LaneId) {
+        self.lanes[lane.0 as usize].waits.store(false, Relaxed);
+    }
+
+    fn waiting(&self, lane: LaneId) -> Option<Waiting> {
+        let state = &self.lanes[lane.0 as usize];
+        if state.waits.load(Relaxed) { *state.waiting.lock() } else { None }
     }
 
     /// The lanes of `blocked`, and whoever else waits for something that is not work, with what they wait for.
     pub(crate) fn waiting_lanes(&self, blocked: u64) -> Vec<(LaneId, Option<Waiting>)> {
         let all = (0..LaneId::COUNT as u8).map(LaneId);
-        all.map(|lane| (lane, *self.lanes[lane.0 as usize].waiting.lock()))
+        all.map(|lane| (lane, self.waiting(lane)))
             .filter(|(lane, waiting)| blocked & lane.bit() != 0 || waiting.is_some_and(|w| w.y != Y::IDLE))
             .collect()
     }

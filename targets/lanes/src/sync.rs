@@ -46,7 +46,14 @@ impl WaitQueue {
         // Pairs with the fence in `Wait::poll`: either the sleeper sees the changed condition, or this sees the
         // sleeper. That holds whatever the condition is made of, a plain store to an atomic included.
         fence(SeqCst);
-        if self.count.load(Relaxed) > 0 {
+        self.wake_all_fenced();
+    }
+
+    /// As [`WaitQueue::wake_all`], after a sequentially consistent read-modify-write has changed the condition, and if
+    /// that is all the condition is made of: the fence is in it. Barriers are what an unlock costs.
+    #[inline]
+    pub fn wake_all_fenced(&self) {
+        if self.count.load(SeqCst) > 0 {
             self.wake_sleepers();
         }
     }
@@ -131,8 +138,8 @@ impl Event {
     /// There is work.
     #[inline]
     pub fn raise(&self) {
-        if !self.raised.swap(true, AcqRel) {
-            self.queue.wake_all();
+        if !self.raised.swap(true, SeqCst) {
+            self.queue.wake_all_fenced();
         }
     }
 

@@ -95,20 +95,20 @@ impl Task {
     pub(crate) fn begin_wait(&self, waiting: Waiting) {
         if let Some(sim) = &self.sim {
             sim.arrive(self.lane, waiting.y);
-            sim.set_waiting(self.lane, Some(waiting));
+            sim.begin_wait(self.lane, waiting);
         }
     }
 
     /// The lane sleeps on, and what it waits for is described anew.
     pub(crate) fn still_waits(&self, waiting: Waiting) {
         if let Some(sim) = &self.sim {
-            sim.set_waiting(self.lane, Some(waiting));
+            sim.begin_wait(self.lane, waiting);
         }
     }
 
     pub(crate) fn end_wait(&self) {
         if let Some(sim) = &self.sim {
-            sim.set_waiting(self.lane, None);
+            sim.end_wait(self.lane);
         }
     }
 }

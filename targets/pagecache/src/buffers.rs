@@ -18,7 +18,7 @@ impl Folio {
 
     /// The blocks the journal waits for, a bit each.
     pub fn pinned(&self) -> u128 {
-        self.buffers.lock().unwrap_or(0)
+        if self.was_buffered() { self.buffers.lock().unwrap_or(0) } else { 0 }
     }
 
     /// Its per-block state as writeback sees it: pinned blocks are not written in place, even if they are dirty as well.
@@ -41,6 +41,7 @@ impl Mapping {
     /// Gives the folio buffers, if it has none.
     pub fn attach_buffers(&self, folio: &Locked) {
         folio.buffers.lock().get_or_insert(0);
+        folio.set_buffered();
     }
 
     /// Pins the blocks that `range` touches; how many were not pinned before. The buffers must still be those the write

@@ -6,7 +6,7 @@ use lanes::{LaneId, Task, WaitQueue, Waiting, Y};
 use parking_lot::{Mutex, RwLock};
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32};
 
 const LOCKED: u32 = 1 << 0;
@@ -16,6 +16,7 @@ const WRITEBACK: u32 = 1 << 3;
 const ATTACHED: u32 = 1 << 4;
 const MARKED: u32 = 1 << 5;
 const READ_FAILED: u32 = 1 << 6;
+const BUFFERED: u32 = 1 << 7;
 const NO_OWNER: u8 = u8::MAX;
 
 /// A folio. Its place in the file changes only by a split, under its lock and the index lock.
@@ -109,7 +110,7 @@ impl Folio {
 
     /// Sets or clears a flag; true if that changed it.
     fn change(&self, flag: u32, on: bool) -> bool {
-        let before = if on { self.flags.fetch_or(flag, AcqRel) } else { self.flags.fetch_and(!flag, AcqRel) };
+        let before = if on { self.flags.fetch_or(flag, SeqCst) } else { self.flags.fetch_and(!flag, SeqCst) };
         (before & flag != 0) != on
     }
 
@@ -166,6 +167,15 @@ impl Folio {
         self.change(READ_FAILED, failed);
     }
 
+    /// Whether it has ever had journal buffers: otherwise nobody has to look for them.
+    pub(crate) fn was_buffered(&self) -> bool {
+        self.has(BUFFERED)
+    }
+
+    pub(crate) fn set_buffered(&self) {
+        self.change(BUFFERED, true);
+    }
+
     pub(crate) fn change_dirty(&self, on: bool) -> bool {
         self.change(DIRTY, on)
     }
@@ -208,7 +218,7 @@ impl Folio {
     pub(crate) fn unlock(&self) {
         self.lock_owner.store(NO_OWNER, Relaxed);
         assert!(self.change(LOCKED, false), "unlocking folio {} that is not locked", self.index);
-        self.waiters.wake_all();
+        self.waiters.wake_all_fenced();
     }
 
     fn waiting(&self, y: Y, what: &'static str, holders: u64) -> Waiting {
@@ -240,8 +250,9 @@ impl Folio {
         self.waiters.wait(task, ready, || self.waiting(y, "end of writeback of folio", owed)).await;
     }
 
+    /// One of its flags was cleared.
     pub(crate) fn wake(&self) {
-        self.waiters.wake_all();
+        self.waiters.wake_all_fenced();
     }
 }
 
@@ -257,16 +268,16 @@ impl Drop for Folio {
 pub struct FolioRef(Arc<Folio>);
 
 impl FolioRef {
-    /// Takes a reference unless the folio is frozen or gone.
-    pub(crate) fn try_get(folio: &Arc<Folio>) -> Option<FolioRef> {
+    /// Takes a reference unless the folio is frozen or gone: then it gives the pointer back.
+    pub(crate) fn try_get(folio: Arc<Folio>) -> std::result::Result<FolioRef, Arc<Folio>> {
         let mut refs = folio.refs.load(Acquire);
         while refs > 0 {
             match folio.refs.compare_exchange_weak(refs, refs + 1, AcqRel, Acquire) {
-                Ok(_) => return Some(FolioRef(folio.clone())),
+                Ok(_) => return Ok(FolioRef(folio)),
                 Err(now) => refs = now,
             }
         }
-        None
+        Err(folio)
     }
 
     pub(crate) fn arc(&self) -> &Arc<Folio> {
@@ -288,13 +299,13 @@ impl FolioRef {
                 folio.waiters.wait(task, || folio.try_lock_flag(task.lane()), waiting).await;
             }
         }
-        Locked { folio: self, handed_on: false }
+        Locked::of(self)
     }
 
     /// Takes the folio lock if it is free.
     pub fn try_lock(self, task: &Task) -> std::result::Result<Locked, FolioRef> {
         match self.0.try_lock_flag(task.lane()) {
-            Some(()) => Ok(Locked { folio: self, handed_on: false }),
+            Some(()) => Ok(Locked::of(self)),
             None => Err(self),
         }
     }
@@ -324,47 +335,57 @@ impl Deref for FolioRef {
 #[derive(Debug)]
 #[must_use = "the folio is unlocked when this is dropped"]
 pub struct Locked {
-    folio: FolioRef,
-    /// The lock is somebody else's now.
-    handed_on: bool,
+    /// None once the reference is taken out: the lock is somebody else's then, or nobody's.
+    folio: Option<FolioRef>,
 }
 
 impl Locked {
+    fn of(folio: FolioRef) -> Locked {
+        Locked { folio: Some(folio) }
+    }
+
     /// A folio that [`Folio::create`] made: locked already.
     pub(crate) fn created(folio: FolioRef) -> Locked {
         debug_assert!(folio.is_locked());
-        Locked { folio, handed_on: false }
+        Locked::of(folio)
     }
 
     /// The reference, without giving up the lock.
     pub fn folio(&self) -> &FolioRef {
-        &self.folio
+        let Some(folio) = &self.folio else { unreachable!("the reference is taken out by what consumes this") };
+        folio
+    }
+
+    fn into_folio(mut self) -> FolioRef {
+        let Some(folio) = self.folio.take() else { unreachable!("the reference is taken out once") };
+        folio
     }
 
     /// Hands the lock to the reads of the folio that are under way: the last one to end unlocks it.
-    pub(crate) fn hand_to_reads(mut self) -> FolioRef {
+    pub(crate) fn hand_to_reads(self) -> FolioRef {
         self.lock_owner.store(LaneId::END_IO.0, Relaxed);
-        self.handed_on = true;
-        self.folio.clone()
+        self.into_folio()
     }
 
     /// Unlocks, keeping the reference.
     pub fn unlock(self) -> FolioRef {
-        self.folio.clone()
+        let folio = self.into_folio();
+        folio.unlock();
+        folio
     }
 }
 
 impl Deref for Locked {
     type Target = Folio;
     fn deref(&self) -> &Folio {
-        &self.folio
+        self.folio()
     }
 }
 
 impl Drop for Locked {
     fn drop(&mut self) {
-        if !self.handed_on {
-            self.folio.unlock();
+        if let Some(folio) = &self.folio {
+            folio.unlock();
         }
     }
 }

@@ -21,17 +21,20 @@ impl Mapping {
         let mut slot = load()?;
         loop {
             task.at(Y::LK1).await;
-            if let Some(folio) = FolioRef::try_get(&slot) {
-                task.at(Y::LK2).await;
-                if self.faults.armed(Fault::LookupNoReload) || load().is_some_and(|now| Arc::ptr_eq(&now, &slot)) {
-                    self.expect_contains(&folio, index);
-                    return Some(folio);
+            let seen = match FolioRef::try_get(slot) {
+                Ok(folio) => {
+                    task.at(Y::LK2).await;
+                    let is_there = || self.index().load(index).is_some_and(|entry| folio.is(entry.folio));
+                    if self.faults.armed(Fault::LookupNoReload) || is_there() {
+                        self.expect_contains(&folio, index);
+                        return Some(folio);
+                    }
+                    folio.arc().clone()
                 }
-            }
+                Err(frozen) => frozen,
+            };
             self.retry(task).await;
-            if !self.faults.armed(Fault::RetriesFrozen) {
-                slot = load()?;
-            }
+            slot = if self.faults.armed(Fault::RetriesFrozen) { seen } else { load()? };
         }
     }
 
@@ -51,7 +54,7 @@ impl Mapping {
     pub async fn peek(&self, task: &Task, find: impl Fn(&Index) -> Option<Slot<'_>>) -> Option<FolioRef> {
         loop {
             let found = find(&self.index())?.folio.clone();
-            if let Some(folio) = FolioRef::try_get(&found) {
+            if let Ok(folio) = FolioRef::try_get(found) {
                 return Some(folio);
             }
             self.retry(task).await;
@@ -66,7 +69,7 @@ impl Mapping {
 
     /// A reference to a folio found in the index, unless it is being removed or split at this moment.
     pub fn reference(&self, folio: &Arc<Folio>) -> Option<FolioRef> {
-        FolioRef::try_get(folio)
+        FolioRef::try_get(folio.clone()).ok()
     }
 
     /// The folio that contains page `index`, locked; created if there is none, with an order that suits a

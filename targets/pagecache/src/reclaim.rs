@@ -1,6 +1,6 @@
 //! Evicting clean folios.
 
-use crate::folio::{Folio, FolioRef, Locked};
+use crate::folio::{Folio, Locked};
 use crate::index::Mark;
 use crate::mapping::Mapping;
 use faults::Fault;
@@ -50,7 +50,7 @@ impl Mapping {
 
     /// Tries to remove one clean folio.
     pub async fn evict(&self, task: &Task, folio: &Arc<Folio>) -> Evicted {
-        let Some(folio) = FolioRef::try_get(folio) else { return Evicted::No };
+        let Some(folio) = self.reference(folio) else { return Evicted::No };
         task.at(Y::C1).await;
         let Ok(locked) = folio.try_lock(task) else { return Evicted::No };
         task.at(Y::C2).await;
@@ -110,7 +110,7 @@ impl Mapping {
 
     /// Splits a clean and valid folio that is not mapped.
     async fn split_unused(&self, task: &Task, folio: &Arc<Folio>) -> bool {
-        let Some(folio) = FolioRef::try_get(folio) else { return false };
+        let Some(folio) = self.reference(folio) else { return false };
         let Ok(locked) = folio.try_lock(task) else { return false };
         let busy = locked.is_dirty() || locked.is_writeback() || self.page_table.is_mapped(&locked);
         locked.is_attached() && locked.is_uptodate() && !busy && self.split(task, &locked).await.is_ok()

@@ -9,7 +9,7 @@ use lanes::{LaneId, Task, WaitQueue, Waiting, Y};
 use parking_lot::{Mutex, MutexGuard};
 use std::ops::Deref;
 use std::sync::atomic::AtomicU8;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 
 const NOBODY: u8 = u8::MAX;
 
@@ -78,8 +78,8 @@ impl TreeGuard<'_> {
 
 impl Drop for TreeGuard<'_> {
     fn drop(&mut self) {
-        let holder = self.tree.holder.swap(NOBODY, AcqRel);
+        let holder = self.tree.holder.swap(NOBODY, SeqCst);
         debug_assert_ne!(holder, NOBODY);
-        self.tree.waiters.wake_all();
+        self.tree.waiters.wake_all_fenced();
     }
 }
