@@ -25,9 +25,10 @@ int64_t shim_create(const char *path)
     UNTIL_UNINTERRUPTED(open(path, O_RDWR | O_CREAT | O_TRUNC | O_EXCL | O_CLOEXEC, 0600));
 }
 
-int64_t shim_open_direct(const char *path)
+/* O_EXCL: it never gets a name either. */
+int64_t shim_create_nameless(const char *dir)
 {
-    UNTIL_UNINTERRUPTED(open(path, O_RDWR | O_DIRECT | O_CLOEXEC));
+    UNTIL_UNINTERRUPTED(open(dir, O_RDWR | O_TMPFILE | O_EXCL | O_CLOEXEC, 0600));
 }
 
 /* Through /proc, so that it works after the file has lost its name. */

@@ -12,7 +12,7 @@
 /* file.c: system calls on a file. Offsets, lengths and sizes are bytes. */
 int64_t shim_create(const char *path);
 int64_t shim_reopen(int fd, int direct);
-int64_t shim_open_direct(const char *path);
+int64_t shim_create_nameless(const char *dir);
 int64_t shim_unlink(const char *path);
 int64_t shim_pread(int fd, void *to, uint64_t len, uint64_t off);
 int64_t shim_pwrite(int fd, const void *from, uint64_t len, uint64_t off);

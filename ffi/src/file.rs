@@ -7,6 +7,7 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// An open file; closed when dropped. Offsets, lengths and sizes are bytes.
 ///
@@ -106,11 +107,23 @@ impl File {
         File::own("open", unsafe { sys::shim_create(path.as_ptr()) })
     }
 
-    /// Opens an existing file for reading and writing with `O_DIRECT`.
-    pub fn open_direct(path: &Path) -> Result<File> {
-        let path = c_path("open", path)?;
+    /// Creates a file in `dir` that has no name, so that it goes with the process, however that ends: open(2) with
+    /// `O_TMPFILE`. Where the file system has no such thing (network and FUSE file systems mostly), the file has a
+    /// name of ours for the moment between two calls.
+    pub fn nameless(dir: &Path) -> Result<File> {
+        const NOT_THERE: [i32; 4] = [95, 38, 21, 22]; // EOPNOTSUPP, ENOSYS, EISDIR, EINVAL
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let c_dir = c_path("open", dir)?;
         // SAFETY: the path ends with a zero byte and outlives the call.
-        File::own("open", unsafe { sys::shim_open_direct(path.as_ptr()) })
+        match File::own("open", unsafe { sys::shim_create_nameless(c_dir.as_ptr()) }) {
+            Err(error) if NOT_THERE.contains(&error.errno) => {
+                let number = NEXT.fetch_add(1, Ordering::Relaxed);
+                let path = dir.join(format!("foliofuzz-{}-{number}.dat", std::process::id()));
+                let file = File::create(&path)?;
+                File::unlink(&path).map(|()| file)
+            }
+            other => other,
+        }
     }
 
     /// Opens the same file once more, with `O_DIRECT` or without. Goes through `/proc/self/fd`, so the file may

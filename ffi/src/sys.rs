@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_int, c_void};
 
 unsafe extern "C" {
     pub(crate) fn shim_create(path: *const c_char) -> i64;
-    pub(crate) fn shim_open_direct(path: *const c_char) -> i64;
+    pub(crate) fn shim_create_nameless(dir: *const c_char) -> i64;
     pub(crate) fn shim_reopen(fd: c_int, direct: c_int) -> i64;
     pub(crate) fn shim_unlink(path: *const c_char) -> i64;
     pub(crate) fn shim_pread(fd: c_int, to: *mut c_void, len: u64, off: u64) -> i64;

@@ -37,13 +37,24 @@ fn a_synchronous_write_writes() {
 #[test]
 fn errors_carry_the_name_of_the_call() {
     let path = path();
-    assert_eq!(File::open_direct(&path).unwrap_err(), Error { call: "open", errno: ENOENT });
+    assert_eq!(File::nameless(&path).unwrap_err(), Error { call: "open", errno: ENOENT });
     let _file = File::create(&path).unwrap();
     let again = File::create(&path).unwrap_err();
     File::unlink(&path).unwrap();
     assert_eq!(again, Error { call: "open", errno: EEXIST });
     assert_eq!(File::unlink(&path).unwrap_err().to_string(), "unlink: No such file or directory (os error 2)");
     assert_eq!(File::create("a\0b".as_ref()).unwrap_err().errno, EINVAL);
+}
+
+#[test]
+fn a_nameless_file_is_nowhere() {
+    let dir = path();
+    std::fs::create_dir(&dir).unwrap();
+    let file = File::nameless(&dir).unwrap();
+    // This would fail if there was something in it.
+    std::fs::remove_dir(&dir).unwrap();
+    assert_eq!(file.pwrite(b"here", 0), Ok(4));
+    assert_eq!(file.reopen(false).unwrap().size(), Ok(4));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! A file in a directory that the user names, on whatever file system is mounted there.
 //!
-//! Needs no root. The file loses its name as soon as it is open, so nothing stays behind, however the process
-//! ends. What the file system lacks is found out once, when the target is made; such operations then answer
-//! [`Outcome::Unsupported`] and change nothing.
+//! Needs no root. The file has no name, so nothing stays behind, however the process ends. What the file system
+//! lacks is found out once, when the target is made; such operations then answer [`Outcome::Unsupported`] and change
+//! nothing.
 
 mod probe;
 mod trouble;
@@ -12,7 +12,6 @@ use oracle::fill::fill_written;
 use oracle::{Errno, Geometry, Op, OpId, OpKind, Outcome, Target, TargetError};
 use probe::Support;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What a buffer holds before it is read into, every [`STALE_STEP`] bytes: even and not zero, so no operation
 /// wrote it. A kernel that counts bytes it did not deliver is seen, though the buffer held the right ones before.
@@ -41,14 +40,10 @@ impl DirectoryTarget {
     /// Creates the file and finds out what the file system can do. The error says what is wrong with the
     /// directory and what to do about it.
     pub fn new(dir: &Path) -> Result<DirectoryTarget, TargetError> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("foliofuzz-{}-{}.dat", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = dir.join(name);
         let trouble = |error| trouble::at_start(dir, error);
-        let file = File::create(&path).map_err(trouble)?;
+        let file = File::nameless(dir).map_err(trouble)?;
         // File systems without direct I/O refuse to open; the probe asks again and records it.
-        let direct = File::open_direct(&path);
-        File::unlink(&path).map_err(trouble)?;
+        let direct = file.reopen(true);
         let file_system = file.file_system().map_err(trouble)?.name();
         let support = Support::probe(&file, direct.as_ref()).map_err(trouble)?;
         Ok(DirectoryTarget {

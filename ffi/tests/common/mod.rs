@@ -13,10 +13,7 @@ pub(crate) fn path() -> std::path::PathBuf {
 }
 
 pub(crate) fn scratch() -> File {
-    let path = path();
-    let file = File::create(&path).unwrap();
-    File::unlink(&path).unwrap();
-    file
+    File::nameless(&std::env::temp_dir()).unwrap()
 }
 
 /// `len` bytes none of which is zero and which differ from their neighbours.

@@ -133,7 +133,7 @@ fn print_json(line: &Line<'_>) {
 impl Run {
     pub(super) fn run(mut self) -> Result<Ending> {
         if self.dir.is_empty() {
-            // The file under test loses its name as soon as it is open: nothing is left there.
+            // The file under test has no name: nothing is left there.
             self.dir.push(std::env::temp_dir());
         }
         let processors = std::thread::available_parallelism().map_or(1, usize::from);

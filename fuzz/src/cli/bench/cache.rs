@@ -62,10 +62,8 @@ pub(super) fn measure(dir: &Path, share: Duration) -> Result<Vec<ReadSpeed>> {
 impl Contenders {
     fn new(dir: &Path) -> Result<Contenders> {
         let bytes: Vec<u8> = (0..FILE).map(|n| (n % 251) as u8).collect();
-        let path = dir.join(format!("foliofuzz-reads-{}.dat", std::process::id()));
         let create = || {
-            let file = File::create(&path)?;
-            File::unlink(&path)?;
+            let file = File::nameless(dir)?;
             file.pwrite(&bytes, 0)?;
             Ok(file)
         };

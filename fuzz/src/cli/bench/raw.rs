@@ -19,9 +19,7 @@ impl Raw {
     /// A file of its own beside the target's. What the file system lacks stays unset: the mixes leave out the
     /// operations that would need it.
     pub(super) fn new(dir: &Path) -> ffi::Result<Raw> {
-        let path = dir.join(format!("foliofuzz-raw-{}.dat", std::process::id()));
-        let file = File::create(&path)?;
-        File::unlink(&path)?;
+        let file = File::nameless(dir)?;
         Ok(Raw {
             direct: file.reopen(true).ok(),
             map: Mapping::shared(&file, LIMIT).ok(),
