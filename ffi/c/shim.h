@@ -44,4 +44,9 @@ int64_t shim_shared_check(int fd, uint64_t len);
 int64_t shim_keep_across_exec(int fd);
 int64_t shim_die_with_parent(int parent);
 
+/* mount.c: mount namespaces and loop devices. */
+int64_t shim_unshare_mounts(void);
+int64_t shim_enter_mounts(int namespace);
+int64_t shim_loop_attach(int image, uint32_t *number);
+
 #endif

@@ -6,7 +6,8 @@
 //! - [`File`]: what can be asked of an open file, buffered and with `O_DIRECT`;
 //! - [`Mapping`]: a shared mapping whose loads and stores survive SIGBUS and say how far they came;
 //! - [`Guarded`]: memory that can be read only up to a byte, for writes that fail half way;
-//! - [`SharedPage`]: counters that a parent process can read while its child hangs.
+//! - [`SharedPage`]: counters that a parent process can read while its child hangs;
+//! - [`unshare_mounts`], [`enter_mounts`], [`LoopDevice`]: what mounts need that leave nothing behind.
 //!
 //! It knows nothing of operations, oracles or targets.
 #![allow(unsafe_code, reason = "this is the crate that has it, so that no other one needs it")]
@@ -15,9 +16,11 @@ mod error;
 mod file;
 mod map;
 mod memory;
+mod mount;
 mod sys;
 
 pub use error::{Error, Result};
 pub use file::{File, FileSystem, Space, SyncRange};
 pub use map::Mapping;
 pub use memory::{Aligned, Guarded, SharedPage, die_with_parent, page_size};
+pub use mount::{LoopDevice, enter_mounts, unshare_mounts};

@@ -47,4 +47,8 @@ unsafe extern "C" {
     pub(crate) fn shim_shared_check(fd: c_int, len: u64) -> i64;
     pub(crate) fn shim_keep_across_exec(fd: c_int) -> i64;
     pub(crate) fn shim_die_with_parent(parent: c_int) -> i64;
+
+    pub(crate) fn shim_unshare_mounts() -> i64;
+    pub(crate) fn shim_enter_mounts(namespace: c_int) -> i64;
+    pub(crate) fn shim_loop_attach(image: c_int, number: *mut u32) -> i64;
 }
