@@ -4,12 +4,13 @@ use crate::bytes::{Profile, Strategy, decode, decode_into, drawn};
 use crate::finding::Finding;
 use crate::findings::Findings;
 use crate::generate::Generator;
+use crate::place::Place;
 use crate::program::Program;
 use crate::runner::Runner;
 use crate::worker::{Settings, Worker};
 use faults::FaultSet;
 use oracle::{Divergence, OpKind, TargetError};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -31,8 +32,8 @@ pub struct Campaign {
     pub seconds: f64,
     /// Threads for the model; none if it is 0.
     pub model_jobs: usize,
-    /// Directories on the file systems to be tested.
-    pub dirs: Vec<PathBuf>,
+    /// Where the file systems to be tested are.
+    pub places: Vec<Place>,
     /// A system call that takes longer hangs.
     pub patience: Duration,
     /// Report what is known of a file system, too.
@@ -69,7 +70,7 @@ impl Campaign {
     /// The targets, nothing run yet.
     pub fn targets(&self) -> Vec<Progress> {
         let model = (self.model_jobs > 0).then(|| "model".to_owned());
-        let dirs = self.dirs.iter().map(|dir| dir.display().to_string());
+        let places = self.places.iter().map(Place::to_string);
         let new = |name| Progress {
             name,
             programs: AtomicU64::new(0),
@@ -77,7 +78,7 @@ impl Campaign {
             divergences: AtomicU64::new(0),
             about: OnceLock::new(),
         };
-        model.into_iter().chain(dirs).map(new).collect()
+        model.into_iter().chain(places).map(new).collect()
     }
 
     /// Runs until programs or seconds are used up or `stop` is raised. `tick` is called ten times a second.
@@ -92,7 +93,7 @@ impl Campaign {
     ) -> Result<(), TargetError> {
         let next = AtomicU64::new(0);
         let begun = Instant::now();
-        let (model, dirs) = targets.split_at(usize::from(self.model_jobs > 0));
+        let (model, others) = targets.split_at(usize::from(self.model_jobs > 0));
         thread::scope(|scope| {
             let task = |progress| Task { campaign: self, progress, findings, on_finding, stop };
             let mut threads = Vec::new();
@@ -102,9 +103,9 @@ impl Campaign {
                     threads.push(scope.spawn(move || task.or_stop(task.model(next))));
                 }
             }
-            for (progress, dir) in dirs.iter().zip(&self.dirs) {
+            for (progress, place) in others.iter().zip(&self.places) {
                 let task = task(progress);
-                threads.push(scope.spawn(move || task.or_stop(task.directory(dir))));
+                threads.push(scope.spawn(move || task.or_stop(task.directory(place))));
             }
             while threads.iter().any(|thread| !thread.is_finished()) {
                 if begun.elapsed().as_secs_f64() >= self.seconds {
@@ -171,10 +172,10 @@ impl Task<'_> {
         }
     }
 
-    fn directory(&self, dir: &Path) -> Result<(), TargetError> {
+    fn directory(&self, place: &Place) -> Result<(), TargetError> {
         let generator = self.generator(Profile::Kernel);
         let Campaign { patience, strict, .. } = *self.campaign;
-        let mut worker = Worker::start(&Settings { dir: dir.to_owned(), patience, strict })?;
+        let mut worker = Worker::start(&Settings { place: place.clone(), patience, strict })?;
         self.progress.about.get_or_init(|| about(&worker));
         let (mut from, mut count) = (0, SHARE);
         while from < self.campaign.programs && !self.stop.load(Relaxed) {
@@ -233,5 +234,5 @@ fn undetermined(seed: u64, number: u64, divergence: &Divergence) -> TargetError 
 fn about(worker: &Worker) -> String {
     let lacks: Vec<String> = worker.lacks.iter().map(|lack| format!("{} ({})", lack.op, lack.errno)).collect();
     let lacks = if lacks.is_empty() { String::new() } else { format!(", lacks {}", lacks.join(", ")) };
-    format!("{}{lacks}", worker.file_system)
+    format!("{}{lacks}", worker.settings().place.about(&worker.file_system))
 }

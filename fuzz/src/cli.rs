@@ -6,6 +6,7 @@ mod draw;
 mod files;
 mod hunt;
 mod minimize;
+mod mkfs;
 mod run;
 mod show;
 mod style;
@@ -23,6 +24,8 @@ Examples:
   foliofuzz                                   ten seconds on the model and in the directory for temporary files
   foliofuzz run --dir /mnt/scratch --seconds 600
                                               ten minutes on the file system mounted there
+  foliofuzz run --mkfs 'xfs -b size=1k' --mkfs ext4
+                                              on file systems made in memory for the purpose, as root
   foliofuzz hunt --all                        can every historical bug be found? how fast?
   foliofuzz replay findings/*.folio           does it still happen?
   foliofuzz show findings/content-1234.folio  who did what when
@@ -70,11 +73,16 @@ enum Command {
     /// Serve a campaign: run programs on a directory
     #[command(hide = true)]
     Worker(Worker),
+    /// Serve `--mkfs`: keep a mount until this process's parent is gone, then give everything back
+    #[command(hide = true)]
+    Keeper,
 }
 
 #[derive(Args)]
 struct Worker {
     dir: PathBuf,
+    #[arg(long)]
+    namespace: Option<PathBuf>,
     #[arg(long)]
     page: i32,
     #[arg(long)]
@@ -112,10 +120,14 @@ impl Cli {
             Command::Faults => Ok(tables::faults()),
             Command::Known => Ok(tables::known()),
             Command::Bench(bench) => bench.run(),
-            Command::Worker(Worker { dir, page, parent, strict }) => {
+            Command::Worker(Worker { dir, namespace, page, parent, strict }) => {
                 // Ctrl-C reaches the whole foreground group. The parent decides what becomes of this process.
                 let _unheard = stop_flag()?;
-                worker::serve(&dir, page, parent, strict).map(|()| Ending::Agree)
+                let duty = worker::Duty { dir: &dir, namespace: namespace.as_deref(), page, parent, strict };
+                worker::serve(duty).map(|()| Ending::Agree)
+            }
+            Command::Keeper => {
+                mounts::keeper::serve().map(|()| Ending::Agree).map_err(|trouble| TargetError::new(trouble.to_string()))
             }
         }
     }

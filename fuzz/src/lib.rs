@@ -19,6 +19,7 @@
 //! | [`hunt`] | fresh programs against one armed fault |
 //! | [`mod@refresh`] | reproducers of faults on changed code |
 //! | [`sequential`] | a program on any target, lane after lane |
+//! | [`place`] | where a file system under test is |
 //! | [`worker`] | a directory under test, in a process that may die |
 //! | [`campaign`] | fresh programs on the model and on directories |
 //! | [`findings`] | where reproducers are kept |
@@ -37,6 +38,7 @@ pub mod hunt;
 pub mod inputs;
 pub mod minimize;
 pub mod panics;
+pub mod place;
 pub mod program;
 pub mod refresh;
 pub mod reproducer;

@@ -7,18 +7,19 @@
 mod child;
 mod wire;
 
-pub use child::serve;
+pub use child::{Duty, serve};
 pub use wire::Lack;
 
 use crate::bytes::decode;
 use crate::generate::Generator;
+use crate::place::Place;
 use crate::program::Program;
 use crate::reproducer::{Expect, Reproducer};
 use crate::verdict::Verdict;
 use ffi::SharedPage;
 use oracle::{Class, Divergence, OpKind, TargetError};
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -38,8 +39,9 @@ const GLANCE: Duration = Duration::from_millis(100);
 
 /// A child process with a target of its own.
 pub struct Worker {
-    settings: Settings,
+    /// Dropped before the settings: a file system made for the run is not free as long as the child has a file there.
     process: Process,
+    settings: Settings,
     /// What the file system calls itself.
     pub file_system: String,
     /// What it lacks.
@@ -49,8 +51,8 @@ pub struct Worker {
 /// What a worker is started with.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// A directory on the file system to be tested.
-    pub dir: PathBuf,
+    /// Where the file system to be tested is.
+    pub place: Place,
     /// A call that takes longer hangs.
     pub patience: Duration,
     /// Report what is known of the file system, too.
@@ -60,7 +62,7 @@ pub struct Settings {
 impl Settings {
     /// The command that runs a file on the same file system.
     pub fn replay(&self) -> String {
-        format!("foliofuzz replay{} --dir {}", if self.strict { " --strict" } else { "" }, self.dir.display())
+        format!("foliofuzz replay{} {}", if self.strict { " --strict" } else { "" }, self.place.options())
     }
 }
 
@@ -120,9 +122,9 @@ impl Worker {
                 (self.file_system, self.lacks) = (file_system, lacks);
                 Ok(())
             }
-            Waited::Reply(Reply::Error { message }) => Err(TargetError::new(message)),
+            Waited::Reply(Reply::Error { message }) => Err(self.settings.place.trouble(message)),
             Waited::Lost { detail, .. } => {
-                Err(TargetError::new(format!("the worker for {} {detail}", self.settings.dir.display())))
+                Err(TargetError::new(format!("the worker for {} {detail}", self.settings.place)))
             }
             Waited::Reply(_) | Waited::Stopped => Err(TargetError::new("the worker does not speak this version")),
         }
@@ -193,7 +195,7 @@ impl Worker {
         let _ = self.process.requests.write_all(line.as_bytes());
         let waited = self.wait(stop)?;
         if let Waited::Reply(Reply::Error { message }) = waited {
-            return Err(TargetError::new(message));
+            return Err(self.settings.place.trouble(message));
         }
         if !matches!(waited, Waited::Reply(_)) {
             self.process = Process::start(&self.settings)?;
@@ -260,8 +262,9 @@ impl Process {
         let program = std::env::current_exe().map_err(|error| trouble("the path of this program", &error))?;
         let mut child = Command::new(program)
             .arg("worker")
-            .arg(&settings.dir)
+            .arg(settings.place.dir())
             .args(["--page", &fd.to_string(), "--parent", &std::process::id().to_string()])
+            .args(settings.place.namespace().into_iter().flat_map(|path| [OsStr::new("--namespace"), path.as_ref()]))
             .args(settings.strict.then_some("--strict"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -1,10 +1,12 @@
 //! `replay` and `convert`; what the commands on reproducers share.
 
+use super::mkfs::Making;
 use super::style::{BAD, DIM, GOOD, paint, say};
 use super::{Ending, Result, trouble};
 use clap::Args;
 use faults::{Fault, FaultSet};
 use foliofuzz::bytes::{decode, encode};
+use foliofuzz::place::Place;
 use foliofuzz::worker::{Settings, Worker};
 use foliofuzz::{Expect, Reproducer, Runner, Verdict};
 use oracle::TargetError;
@@ -17,16 +19,18 @@ use std::time::Duration;
 #[derive(Args)]
 pub(super) struct On {
     /// Run on the file system of this directory instead of the model
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", group = "real")]
     dir: Option<PathBuf>,
-    /// With --dir: report what is known of the file system, too; see `foliofuzz known`
-    #[arg(long, requires = "dir")]
+    #[command(flatten)]
+    making: Making,
+    /// With --dir or --mkfs: report what is known of the file system, too; see `foliofuzz known`
+    #[arg(long, requires = "real")]
     strict: bool,
-    /// With --dir: a system call that takes longer hangs
+    /// With --dir or --mkfs: a system call that takes longer hangs
     #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE_S)]
     patience: f64,
     /// Arm this fault instead of the one the file names
-    #[arg(long, value_name = "NAME", value_parser = super::hunt::fault, conflicts_with_all = ["no_fault", "dir"])]
+    #[arg(long, value_name = "NAME", value_parser = super::hunt::fault, conflicts_with_all = ["no_fault", "real"])]
     fault: Option<Fault>,
     /// Arm no fault, whatever the file says
     #[arg(long)]
@@ -57,17 +61,25 @@ pub(super) fn read(path: &Path) -> Result<Reproducer> {
 impl On {
     /// The fault to arm for this file.
     pub(super) fn fault(&self, reproducer: &Reproducer) -> Result<Option<Fault>> {
-        let fault = if self.no_fault || self.dir.is_some() { None } else { self.fault.or(reproducer.fault) };
+        let fault = if self.no_fault || self.is_real() { None } else { self.fault.or(reproducer.fault) };
         if fault.is_some() && !cfg!(feature = "faults") {
             return Err(TargetError::new("this build has no faults; try --no-fault"));
         }
         Ok(fault)
     }
 
+    fn is_real(&self) -> bool {
+        self.dir.is_some() || self.making.count() > 0
+    }
+
     pub(super) fn worker(&self) -> Result<Option<Worker>> {
-        let patience = patience(self.patience);
-        let settings = |dir: &PathBuf| Settings { dir: dir.clone(), patience, strict: self.strict };
-        self.dir.as_ref().map(|dir| Worker::start(&settings(dir))).transpose()
+        if self.making.count() > 1 {
+            return Err(TargetError::new("this runs on one file system at a time: say --mkfs once"));
+        }
+        let mut places = self.making.places()?;
+        places.extend(self.dir.iter().cloned().map(Place::Dir));
+        let settings = |place| Settings { place, patience: patience(self.patience), strict: self.strict };
+        places.pop().map(|place| Worker::start(&settings(place))).transpose()
     }
 
     pub(super) fn run(&self, reproducer: &Reproducer, worker: Option<&mut Worker>) -> Result<Verdict> {
@@ -128,7 +140,7 @@ impl Replay {
     fn report(&self, path: &Path, reproducer: &Reproducer, verdict: &Verdict) -> Result<bool> {
         let found = verdict.class().map_or(Expect::Agree, Expect::Diverge);
         // On another target or with another fault the file makes no promise.
-        let same = self.on.dir.is_none() && self.on.fault(reproducer)? == reproducer.fault;
+        let same = !self.on.is_real() && self.on.fault(reproducer)? == reproducer.fault;
         let expected = found == reproducer.expect;
         let stale = same && reproducer.trace.is_some_and(|trace| trace != verdict.trace);
         if self.json {

@@ -1,6 +1,7 @@
 //! `run`: the default job.
 
 use super::files::{PATIENCE_S, patience};
+use super::mkfs::Making;
 use super::style::{BAD, DIM, GOOD, grouped, paint, say, table};
 use super::{Ending, Result, stop_flag};
 use clap::Args;
@@ -8,6 +9,7 @@ use foliofuzz::bytes::Strategy;
 use foliofuzz::campaign::{Campaign, Progress};
 use foliofuzz::finding::Finding;
 use foliofuzz::findings::Findings;
+use foliofuzz::place::Place;
 use indicatif::{ProgressBar, ProgressStyle};
 use oracle::{OPS, OpKind};
 use serde::Serialize;
@@ -23,16 +25,18 @@ pub(super) struct Run {
     /// How many programs for each target at most
     #[arg(long, value_name = "N")]
     programs: Option<u64>,
-    /// Test the file system this directory is on; repeatable [default: that for temporary files]
+    /// Test the file system this directory is on; repeatable [default: without --mkfs, that for temporary files]
     #[arg(long, value_name = "DIR")]
     dir: Vec<PathBuf>,
+    #[command(flatten)]
+    making: Making,
     /// Leave out the model
     #[arg(long)]
     no_model: bool,
     /// Equal seeds give equal programs [default: another one every time]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Threads for the model [default: what the directories leave of the processors]
+    /// Threads for the model [default: what the file systems leave of the processors]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
     /// How the model's lanes are scheduled [default: mostly pct]
@@ -61,6 +65,7 @@ impl Default for Run {
             seconds: 10.0,
             programs: None,
             dir: Vec::new(),
+            making: Making::default(),
             no_model: false,
             seed: None,
             jobs: None,
@@ -108,6 +113,8 @@ enum Line<'a> {
         draw: String,
         seconds: f64,
         targets: Vec<TargetLine<'a>>,
+        /// So many programs ran on every file system, the same ones; none without two file systems.
+        in_common: Option<u64>,
         findings: usize,
     },
 }
@@ -131,13 +138,15 @@ fn print_json(line: &Line<'_>) {
 }
 
 impl Run {
-    pub(super) fn run(mut self) -> Result<Ending> {
-        if self.dir.is_empty() {
+    pub(super) fn run(self) -> Result<Ending> {
+        let mut places: Vec<Place> = self.dir.iter().cloned().map(Place::Dir).collect();
+        places.extend(self.making.places()?);
+        if places.is_empty() {
             // The file under test has no name: nothing is left there.
-            self.dir.push(std::env::temp_dir());
+            places.push(Place::Dir(std::env::temp_dir()));
         }
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let spare = processors.saturating_sub(self.dir.len()).max(1);
+        let spare = processors.saturating_sub(places.len()).max(1);
         let campaign = Campaign {
             seed: self.seed.unwrap_or_else(any_seed),
             strategy: self.strategy,
@@ -145,7 +154,7 @@ impl Run {
             programs: self.programs.unwrap_or(u64::MAX),
             seconds: self.seconds,
             model_jobs: if self.no_model { 0 } else { self.jobs.unwrap_or(spare).max(1) },
-            dirs: self.dir.clone(),
+            places,
             patience: patience(self.patience),
             strict: self.strict,
         };
@@ -172,7 +181,7 @@ impl Run {
         });
         bar.finish_and_clear();
         let seconds = begun.elapsed().as_secs_f64();
-        self.summary(campaign.seed, seconds, &targets, &findings);
+        self.summary(campaign, seconds, &targets, &findings);
         done?;
         Ok(if targets.iter().any(|target| target.divergences.load(Relaxed) > 0) {
             Ending::Diverged
@@ -206,16 +215,20 @@ impl Run {
         say(paint(DIM, format!("  {ops} operations, {switches} switches{rest}: {}", path.display())));
     }
 
-    fn summary(&self, seed: u64, seconds: f64, targets: &[Progress], findings: &Findings) {
+    fn summary(&self, campaign: &Campaign, seconds: f64, targets: &[Progress], findings: &Findings) {
+        let seed = campaign.seed;
         let count = findings.kept().len();
         let rows = targets.iter().map(|Progress { name, programs, ops, divergences, about }| {
             let [programs, ops, divergences] = [programs, ops, divergences].map(|n| n.load(Relaxed));
             TargetLine { name, about: about.get().map_or("", String::as_str), programs, ops, divergences }
         });
         let rows: Vec<TargetLine<'_>> = rows.collect();
+        // All begin with the first program of the seed and leave out none.
+        let real = &rows[usize::from(campaign.model_jobs > 0)..];
+        let in_common = (real.len() > 1).then(|| real.iter().map(|row| row.programs).min().unwrap_or(0));
         if self.json {
             let draw = draw_command(seed);
-            return print_json(&Line::Summary { seed, draw, seconds, targets: rows, findings: count });
+            return print_json(&Line::Summary { seed, draw, seconds, targets: rows, in_common, findings: count });
         }
         let heading = ["target", "programs", "operations", "per second", "diverged"].map(str::to_owned).to_vec();
         let cells = rows.iter().map(|row| {
@@ -226,6 +239,9 @@ impl Run {
         table(&[heading].into_iter().chain(cells).collect::<Vec<_>>());
         for row in rows.iter().filter(|row| !row.about.is_empty()) {
             say(paint(DIM, format!("{} is {}", row.name, row.about)));
+        }
+        if let Some(programs) = in_common {
+            say(paint(DIM, format!("the first {} programs of the seed ran on every file system", grouped(programs))));
         }
         say(paint(DIM, format!("what ran and with which weights: {}", draw_command(seed))));
         if let Some(idle) = rows.iter().find(|row| row.programs == 0) {

@@ -15,12 +15,31 @@ use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use targets::directory::DirectoryTarget;
 
-/// Serves requests on standard input until it ends. `page` is the number of the inherited shared page, `parent`
-/// the process to die with; what is known of the file system is reported only if the worker is `strict`.
-pub fn serve(dir: &Path, page: i32, parent: u32, strict: bool) -> Result<(), TargetError> {
+/// What a child is told on its command line.
+#[derive(Clone, Copy, Debug)]
+pub struct Duty<'a> {
+    /// A directory on the file system under test.
+    pub dir: &'a Path,
+    /// The mounts to enter first, if the directory is there alone.
+    pub namespace: Option<&'a Path>,
+    /// The number of the inherited shared page.
+    pub page: i32,
+    /// The process to die with.
+    pub parent: u32,
+    /// Report what is known of the file system, too.
+    pub strict: bool,
+}
+
+/// Serves requests on standard input until it ends.
+pub fn serve(duty: Duty<'_>) -> Result<(), TargetError> {
     let trouble = |error: ffi::Error| TargetError::new(error.to_string());
-    ffi::die_with_parent(parent).map_err(trouble)?;
-    let mut server = match Server::new(dir, SharedPage::inherited(page).map_err(trouble)?, strict) {
+    if ffi::die_with_parent(duty.parent).is_err() {
+        // The parent died first: there is nothing to do, and nobody to tell.
+        return Ok(());
+    }
+    let page = SharedPage::inherited(duty.page).map_err(trouble)?;
+    let entered = duty.namespace.map_or(Ok(()), mounts::enter).map_err(|trouble| TargetError::new(trouble.to_string()));
+    let mut server = match entered.and_then(|()| Server::new(duty.dir, page, duty.strict)) {
         Ok(server) => server,
         // The parent tells people, once.
         Err(error) => return say(&Reply::Error { message: error.message }),
