@@ -29,6 +29,11 @@ int64_t shim_size(int fd);
 int64_t shim_direct_alignment(int fd, uint32_t *memory, uint32_t *offset);
 int64_t shim_file_system(int fd, uint64_t *magic, uint64_t *block, uint64_t *blocks, uint64_t *available);
 
+/* aio.c: asynchronous I/O, one request at a time. */
+int64_t shim_aio_setup(uint64_t *context);
+int64_t shim_aio_destroy(uint64_t context);
+int64_t shim_aio_pwrite(uint64_t context, int fd, const void *from, uint64_t len, uint64_t off);
+
 /* map.c: shared mappings whose accesses survive SIGBUS. */
 int64_t shim_map_shared(int fd, uint64_t len, void **base);
 int64_t shim_unmap(void *base, uint64_t len);

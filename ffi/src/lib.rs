@@ -4,6 +4,7 @@
 //! `sys` declares its functions, and everything else in this crate is safe to call:
 //!
 //! - [`File`]: what can be asked of an open file, buffered and with `O_DIRECT`;
+//! - [`Queue`]: asynchronous writes, submitted and waited for;
 //! - [`Mapping`]: a shared mapping whose loads and stores survive SIGBUS and say how far they came;
 //! - [`Guarded`]: memory that can be read only up to a byte, for writes that fail half way;
 //! - [`SharedPage`]: counters that a parent process can read while its child hangs;
@@ -12,6 +13,7 @@
 //! It knows nothing of operations, oracles or targets.
 #![allow(unsafe_code, reason = "this is the crate that has it, so that no other one needs it")]
 
+mod aio;
 mod error;
 mod file;
 mod map;
@@ -19,6 +21,7 @@ mod memory;
 mod mount;
 mod sys;
 
+pub use aio::Queue;
 pub use error::{Error, Result};
 pub use file::{File, FileSystem, Space, SyncRange};
 pub use map::Mapping;

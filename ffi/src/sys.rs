@@ -35,6 +35,10 @@ unsafe extern "C" {
         available: *mut u64,
     ) -> i64;
 
+    pub(crate) fn shim_aio_setup(context: *mut u64) -> i64;
+    pub(crate) fn shim_aio_destroy(context: u64) -> i64;
+    pub(crate) fn shim_aio_pwrite(context: u64, fd: c_int, from: *const c_void, len: u64, off: u64) -> i64;
+
     pub(crate) fn shim_map_shared(fd: c_int, len: u64, base: *mut *mut c_void) -> i64;
     pub(crate) fn shim_unmap(base: *mut c_void, len: u64) -> i64;
     pub(crate) fn shim_msync(base: *mut c_void, len: u64) -> i64;

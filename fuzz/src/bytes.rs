@@ -73,15 +73,26 @@ fn decode_ops(input: &mut Input<'_>, geometry: &Geometry, swarms: &[Swarm], lane
         let lane = if first { 0 } else { form & 7 } % lanes.len() as u8;
         let mut op = fit.fit(lane, raw);
         if exclusive.admit(op.kind).is_err() {
-            // What stands for it has the same operands and fits wherever it does.
-            op.kind = match op.kind {
-                OpKind::DirectRead => OpKind::Read,
-                kind if kind.info().shape == Shape::Plain => OpKind::Fsync,
-                _ => OpKind::Write,
-            };
+            op = stand_in(&fit, lane, op, exclusive);
+            let admitted = exclusive.admit(op.kind);
+            debug_assert_eq!(admitted, Ok(()), "{op}");
         }
         operands.note(&op);
         lanes[lane as usize].push(op);
+    }
+}
+
+/// What the program may do instead of an operation that another one excludes.
+fn stand_in(fit: &Fit, lane: u8, op: Op, exclusive: Exclusive) -> Op {
+    let admits = |kind: OpKind| { exclusive }.admit(kind).is_ok();
+    match op.kind {
+        // What has the same operands fits wherever it does.
+        OpKind::DirectRead => Op { kind: OpKind::Read, ..op },
+        OpKind::AioWrite if admits(OpKind::DirectWrite) => Op { kind: OpKind::DirectWrite, ..op },
+        kind if kind.info().shape == Shape::Plain => Op { kind: OpKind::Fsync, ..op },
+        _ if admits(OpKind::Write) => Op { kind: OpKind::Write, ..op },
+        // Another range: whole sectors, or a look if the lane has none.
+        _ => fit.fit(lane, Op { kind: OpKind::AioWrite, ..op }),
     }
 }
 

@@ -67,8 +67,7 @@ impl Policy for Patient {
 /// The kind choice.
 fn kind(view: &View) -> (LaneId, u32) {
     let current = view.place.lane;
-    let background = LaneId::BACKGROUND.iter().fold(0, |set, lane| set | lane.bit());
-    let users = view.ready & !background;
+    let users = view.ready & !LaneId::BACKGROUND_BITS;
     let first = |set: u64| LaneId(set.trailing_zeros() as u8);
     if users & current.bit() != 0 {
         (current, TURN)

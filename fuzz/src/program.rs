@@ -1,7 +1,7 @@
 //! A program: everything that decides a run.
 
 use lanes::{Action, Anchor, LaneId, Schedule};
-use oracle::{Flavour, Geometry, Op, OpId, OpKind, Ownership, Shape, Sharing};
+use oracle::{Effect, Flavour, Geometry, Op, OpId, OpKind, Ownership, Shape, Sharing};
 use std::fmt;
 
 /// Sizes, operations, and who runs when. The same program means the same on every target: nothing in it
@@ -112,6 +112,11 @@ impl Program {
 /// Overlapping programs have no mapped stores: one that races with an extension of the file may go to a page whose
 /// blocks behind the old end are in nobody's hands, and is there until the page is evicted, and then not.
 ///
+/// With several lanes, asynchronous direct writes and buffered ones, for the same reason: an asynchronous write holds no
+/// lock while it is under way. A write that dirties its folio then, or another part of it, keeps the folio in the cache
+/// with what was there before, and the kernel says so in its log (`collision with buffered I/O`). Truncate and punch
+/// wait for it, so they are admitted beside it.
+///
 /// Crashes and I/O that fails: what a sync says is durable has other exceptions after an error that was told of, and
 /// the two are not counted together.
 #[derive(Clone, Copy, Debug)]
@@ -120,6 +125,8 @@ pub struct Exclusive {
     overlapping: bool,
     /// Whether the first of the two that was met was direct.
     direct: Option<bool>,
+    /// Whether the first of the two that was met was asynchronous.
+    asynchronous: Option<bool>,
     /// Whether the first of the two that was met was a crash.
     crashes: Option<bool>,
 }
@@ -127,6 +134,8 @@ pub struct Exclusive {
 impl Exclusive {
     /// The sentence that says what is wrong with direct I/O beside mapped stores.
     pub const DIRECT: &str = "with several lanes a program may use mapwrite or direct I/O, not both";
+    /// The sentence that says what is wrong with asynchronous writes beside buffered ones.
+    pub const ASYNC: &str = "with several lanes a program may use aio_write or buffered writes, not both";
     /// The sentence that says what is wrong with crashes beside I/O that fails.
     pub const CRASH: &str = "a program may crash or make I/O fail, not both";
 
@@ -136,7 +145,7 @@ impl Exclusive {
     /// The rules for a program of `lanes` lanes, before its first operation.
     pub fn new(geometry: &Geometry, lanes: usize) -> Exclusive {
         let overlapping = geometry.sharing == Sharing::Overlapping;
-        Exclusive { applies: lanes > 1, overlapping, direct: None, crashes: None }
+        Exclusive { applies: lanes > 1, overlapping, direct: None, asynchronous: None, crashes: None }
     }
 
     /// Whether the program may go on with an operation of this kind.
@@ -151,12 +160,23 @@ impl Exclusive {
         if self.applies && (direct || kind == OpKind::MapWrite) && *self.direct.get_or_insert(direct) != direct {
             return Err(Exclusive::DIRECT);
         }
+        let asynchronous = kind == OpKind::AioWrite;
+        let meets = asynchronous || is_buffered_write(kind);
+        if self.applies && meets && *self.asynchronous.get_or_insert(asynchronous) != asynchronous {
+            return Err(Exclusive::ASYNC);
+        }
         let crash = kind == OpKind::Crash;
         if (crash || kind.breaks_io()) && *self.crashes.get_or_insert(crash) != crash {
             return Err(Exclusive::CRASH);
         }
         Ok(())
     }
+}
+
+/// Whether it leaves data in the cache that is newer than the device's, without having waited for direct I/O.
+pub(crate) fn is_buffered_write(kind: OpKind) -> bool {
+    let info = kind.info();
+    info.effect == Effect::Write && !info.direct && kind != OpKind::Punch
 }
 
 /// Checks the sizes, and how many lanes share the file.
@@ -281,6 +301,11 @@ mod tests {
         let (mapped, direct) = (Op::range(OpKind::MapWrite, 0, 8), Op::range(OpKind::DirectWrite, 64, 64));
         assert_eq!(rule(vec![vec![mapped, direct]]), None);
         assert_eq!(rule(vec![vec![mapped], vec![direct]]), Some(Exclusive::DIRECT));
+        let (aio, buffered) = (Op::range(OpKind::AioWrite, 64, 64), Op::range(OpKind::Write, 0, 8));
+        assert_eq!(rule(vec![vec![buffered, aio, mapped]]), None);
+        assert_eq!(rule(vec![vec![buffered], vec![aio]]), Some(Exclusive::ASYNC));
+        assert_eq!(rule(vec![vec![Op::range(OpKind::Punch, 0, 8)], vec![aio]]), None);
+        assert_eq!(rule(vec![vec![mapped], vec![aio]]), Some(Exclusive::DIRECT));
         let (crash, fail) = (Op::plain(OpKind::Crash), Op::plain(OpKind::FailRead));
         assert_eq!(rule(vec![vec![fail, crash]]), Some(Exclusive::CRASH));
         assert_eq!(rule(vec![vec![crash, crash]]), None);

@@ -274,7 +274,8 @@ impl<'a> Shared<'a> {
             lanes.push((lane, Box::pin(self.user(sim.task(lane), ops, from))));
         }
         lanes.push((LaneId::CHECKER, Box::pin(self.checker(sim.task(LaneId::CHECKER)))));
-        for lane in LaneId::BACKGROUND {
+        let asynchronous = self.program.ops().any(|(_, op)| op.kind == OpKind::AioWrite);
+        for lane in LaneId::BACKGROUND.into_iter().filter(|lane| asynchronous || *lane != LaneId::DIRECT) {
             let task = sim.task(lane);
             lanes.push((lane, Box::pin(async move { self.model.background(&task).await })));
         }

@@ -157,7 +157,7 @@ impl FlatFile {
         let transfer = |n: u64| Outcome::Bytes(n.min(op.len));
         match op.kind {
             OpKind::Read | OpKind::DirectRead | OpKind::WriteFromMap => transfer(size.saturating_sub(op.off)),
-            OpKind::Write | OpKind::DirectWrite | OpKind::WriteDsync | OpKind::DirectWriteDsync => {
+            OpKind::Write | OpKind::DirectWrite | OpKind::AioWrite | OpKind::WriteDsync | OpKind::DirectWriteDsync => {
                 Outcome::Bytes(op.len)
             }
             OpKind::WriteFault if op.readable == 0 => Outcome::Errno(Errno::EFAULT),

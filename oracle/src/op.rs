@@ -120,6 +120,7 @@ operations! {
     FailRead   "fail_read"   Plain  Neutral []                2 "the next read of the device fails with EIO";
     FailMap    "fail_map"    Plain  Neutral []                2 "the next time writeback has to find blocks it fails with EIO, and what was dirty is lost";
     WriteFromMap "write_from_map" Range Write [mapped]        2 "pwrite(2) of what is in the file, from a shared mapping of the same bytes: nothing changes";
+    AioWrite   "aio_write"   Range  Write   [extends direct]  5 "io_submit(2) of a write with O_DIRECT, and io_getevents(2): what it wrote is there when that returns";
 }
 
 impl OpKind {

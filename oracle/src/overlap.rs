@@ -207,7 +207,7 @@ fn acts(op: &Op, number: u32, limit: u64) -> Vec<(Range<u64>, Act)> {
     let grown = |end: u64| (0..end, Act::Grow);
     let written = |end: u64| vec![(op.off..end, Act::Set(Value::By(number))), grown(op.off)];
     let acts = match op.kind {
-        Write | DirectWrite | WriteDsync | DirectWriteDsync => written(range.end),
+        Write | DirectWrite | AioWrite | WriteDsync | DirectWriteDsync => written(range.end),
         WriteFault if op.readable > 0 => written(op.off + op.readable),
         MapWrite => vec![(range, Act::Change(Value::By(number)))],
         Truncate => vec![(op.off..limit, Act::Set(Value::Absent)), grown(op.off)],

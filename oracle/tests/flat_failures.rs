@@ -140,6 +140,7 @@ fn a_sync_says_nothing_of_a_write_that_completes_beside_it() {
 fn a_direct_write_that_fails_leaves_old_and_new() {
     let mut bench = overwritten();
     bench.fine(Op::range(DirectWrite, 0, 8), EIO);
+    bench.fine(Op::range(AioWrite, 0, 8), EIO);
     assert!(may_find(&bench, 4) && may_find(&bench, 3));
     bench.fine(plain(Fsync), Done);
     assert!(may_find(&bench, 4) && may_find(&bench, 3), "no sync repairs it");

@@ -71,6 +71,7 @@ fn operations_change_content_and_size_as_documented() {
         (Op::range(Write, 100, 50), Bytes(50), patch(100..150, &written(1, 100, 50))),
         (Op::range(Write, 5000, 50), Bytes(50), patch(5000..5050, &written(1, 5000, 50))),
         (Op::range(DirectWrite, 512, 4096), Bytes(4096), patch(512..4608, &written(1, 512, 4096))),
+        (Op::range(AioWrite, 512, 4096), Bytes(4096), patch(512..4608, &written(1, 512, 4096))),
         (Op::range(MapWrite, 2900, 200), Bytes(200), patch(2900..3000, &written(1, 2900, 100))),
         (Op::range(MapWrite, 2900, 2000), Sigbus(1196), patch(2900..3000, &written(1, 2900, 100))),
         (Op::range(MapWrite, 4096, 1), Sigbus(0), old.clone()),

@@ -7,7 +7,7 @@
 mod probe;
 mod trouble;
 
-use ffi::{Aligned, File, Guarded, Mapping, Space, SyncRange};
+use ffi::{Aligned, File, Guarded, Mapping, Queue, Space, SyncRange};
 use oracle::fill::fill_written;
 use oracle::{Errno, Geometry, Op, OpId, OpKind, Outcome, Target, TargetError};
 use probe::Support;
@@ -26,6 +26,8 @@ pub struct DirectoryTarget {
     /// The shared mapping that lives across operations; covers the file limit of the last program.
     map: Option<Mapping>,
     guarded: Guarded,
+    /// For asynchronous writes, where there are any.
+    queue: Option<Queue>,
     /// Where data to be written is made, aligned for direct I/O.
     scratch: Aligned,
     support: Support,
@@ -45,11 +47,13 @@ impl DirectoryTarget {
         // File systems without direct I/O refuse to open; the probe asks again and records it.
         let direct = file.reopen(true);
         let file_system = file.file_system().map_err(trouble)?.name();
-        let support = Support::probe(&file, direct.as_ref()).map_err(trouble)?;
+        let mut queue = Queue::new();
+        let support = Support::probe(&file, direct.as_ref(), queue.as_mut()).map_err(trouble)?;
         Ok(DirectoryTarget {
             direct: direct.ok(),
             map: None,
             guarded: Guarded::new(1).map_err(trouble)?,
+            queue: queue.ok(),
             scratch: Aligned::default(),
             support,
             dir: dir.to_owned(),
@@ -163,6 +167,10 @@ impl DirectoryTarget {
                 let write = if synchronous { ffi::File::pwrite_dsync } else { ffi::File::pwrite };
                 Outcome::Bytes(write(direct, data, op.off)?)
             }
+            OpKind::AioWrite => {
+                let direct = self.direct.as_ref().expect("direct_for has found it");
+                Outcome::Bytes(self.queue.as_mut().expect("it is not lacking").write(direct, data, op.off)?)
+            }
             kind => {
                 debug_assert_eq!(kind, OpKind::MapWrite);
                 mapped(op, self.map.as_ref().expect("start has made it").store(op.off, data))
@@ -235,6 +243,7 @@ impl DirectoryTarget {
             OpKind::Write
             | OpKind::MapWrite
             | OpKind::DirectWrite
+            | OpKind::AioWrite
             | OpKind::WriteFault
             | OpKind::WriteDsync
             | OpKind::DirectWriteDsync => self.write(id, op),

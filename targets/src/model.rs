@@ -223,6 +223,7 @@ impl Cached {
             OpKind::DirectWrite => {
                 file.direct_write(task, None, op.off, written(buf, id, op)).await.map(Outcome::Bytes)
             }
+            OpKind::AioWrite => file.aio_write(task, op.off, written(buf, id, op)).await.map(Outcome::Bytes),
             OpKind::DirectWriteDsync => {
                 file.direct_write(task, Some(open), op.off, written(buf, id, op)).await.map(Outcome::Bytes)
             }
@@ -293,6 +294,7 @@ impl Cached {
             LaneId::FLUSHER => self.file.flusher(task).await,
             LaneId::END_IO => self.file.end_io(task).await,
             LaneId::RECLAIM => self.file.reclaimer(task).await,
+            LaneId::DIRECT => self.file.direct_worker(task).await,
             lane => unreachable!("lane {lane} is no background lane"),
         }
     }

@@ -5,6 +5,7 @@
 //! the way that matters either, so in some programs every lane has a vocabulary of its own.
 
 use super::header::Profile;
+use crate::program::is_buffered_write;
 use oracle::{Effect, OPS, OpInfo, OpKind, Shape};
 
 /// What the lanes of a program have to do with each other.
@@ -27,18 +28,30 @@ impl Cast {
 
     /// The vocabulary of each lane.
     pub(super) fn swarms(self, seed: u32, lanes: usize) -> Vec<Swarm> {
-        // Whether I/O fails is one draw for all lanes.
-        let own = |lane: usize| (mix(seed, OPS.len() as u32 + lane as u32) & !FAILING | seed & FAILING).max(8);
+        // Whether I/O fails is one draw for all lanes, and so is whether it is asynchronous.
+        let common = FAILING | ASYNC;
+        let own = |lane: usize| (mix(seed, OPS.len() as u32 + lane as u32) & !common | seed & common).max(8);
         match self {
             _ if seed == Swarm::PLAIN || lanes == 1 => vec![Swarm::new(seed)],
-            Cast::Alike => vec![Swarm::new(seed)],
-            Cast::Own => (0..lanes).map(|lane| Swarm::new(own(lane))).collect(),
+            Cast::Alike => vec![Swarm::shared(seed)],
+            Cast::Own => (0..lanes).map(|lane| Swarm::shared(own(lane))).collect(),
             Cast::DirectBesideBuffered => {
                 let data = |row: &OpInfo| row.effect != Effect::Size && row.shape == Shape::Range && !row.mapped;
-                let role = |lane: usize| move |row: &OpInfo| data(row) && (row.direct == (lane == 0));
+                let role = |lane: usize| {
+                    move |row: &OpInfo| data(row) && (row.direct == (lane == 0)) && meets_others(seed, row)
+                };
                 (0..lanes).map(|lane| Swarm::drawn(own(lane), role(lane))).collect()
             }
         }
+    }
+}
+
+/// Whether programs of several lanes with this seed draw the operation: asynchronous direct writes and buffered ones
+/// exclude each other there, and left to themselves, the more frequent ones would nearly always come first.
+fn meets_others(seed: u32, row: &OpInfo) -> bool {
+    match seed & ASYNC == ASYNC {
+        true => !is_buffered_write(row.kind),
+        false => row.kind != OpKind::AioWrite,
     }
 }
 
@@ -56,6 +69,9 @@ const WINDOWS: [u32; 8] = [2, 3, 4, 4, 6, 8, 12, 16];
 /// left open, so the others are judged more strictly.
 pub(crate) const FAILING: u32 = 7;
 
+/// The bits of a seed whose programs of several lanes write asynchronously, all of them set: one program in four.
+const ASYNC: u32 = 0x18;
+
 fn mix(seed: u32, n: u32) -> u32 {
     let x = (u64::from(seed) << 32 | u64::from(n)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let x = (x ^ (x >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -68,6 +84,11 @@ impl Swarm {
 
     pub(super) fn new(seed: u32) -> Swarm {
         Swarm::drawn(seed, |_| true)
+    }
+
+    /// The vocabulary of one of several lanes.
+    fn shared(seed: u32) -> Swarm {
+        Swarm::drawn(seed, |row| meets_others(seed, row))
     }
 
     /// As [`Swarm::new`], of the operations that `admits` lets in.
@@ -86,11 +107,12 @@ impl Swarm {
                 *weight = u32::from(row.weight) * LOUDNESS[(draw >> 8) as usize % LOUDNESS.len()];
             }
         }
-        // Without a writer every program would be an empty file.
+        // Without a writer every program would be an empty file. A lane that may not write looks.
         if weights[OpKind::DirectWrite as usize] == 0 {
-            let writer = if admits(OpKind::Write.info()) { OpKind::Write } else { OpKind::DirectWrite };
-            let write = &mut weights[writer as usize];
-            *write = (*write).max(u32::from(writer.info().weight));
+            let can = |kind: &OpKind| admits(kind.info());
+            let kind = [OpKind::Write, OpKind::DirectWrite].into_iter().find(can).unwrap_or(OpKind::Read);
+            let weight = &mut weights[kind as usize];
+            *weight = (*weight).max(u32::from(kind.info().weight));
         }
         let total: u32 = weights.iter().sum();
         let mut sum = 0;
@@ -133,7 +155,7 @@ pub fn constrain_draw(seed: u32, profile: &Profile) -> u32 {
     }
     let kinds: Vec<OpKind> = needs.ops.iter().filter_map(|name| OpKind::from_name(name)).collect();
     let has_all = |seed: &u32| {
-        let swarm = Swarm::new(*seed);
+        let swarm = if needs.lanes > 1 { Swarm::shared(*seed) } else { Swarm::new(*seed) };
         kinds.iter().all(|kind| swarm.kinds.contains(kind))
     };
     (0..DRAWS).map(|n| seed.wrapping_add(n)).find(has_all).unwrap_or(seed)
@@ -181,7 +203,8 @@ mod tests {
         for row in FAULTS.iter().filter(|row| !row.needs.ops.is_empty()) {
             for seed in 1..=100_u32 {
                 let seed = seed.wrapping_mul(0x9e37_79b1);
-                let swarm = Swarm::new(constrain_draw(seed, &Profile::Model(row.needs)));
+                let seed = constrain_draw(seed, &Profile::Model(row.needs));
+                let swarm = if row.needs.lanes > 1 { Swarm::shared(seed) } else { Swarm::new(seed) };
                 for name in row.needs.ops {
                     let kind = OpKind::from_name(name).unwrap_or_else(|| panic!("{}: {name} is no operation", row.id));
                     assert!(swarm.kinds.contains(&kind), "{} {name}", row.id);

@@ -10,6 +10,7 @@ use oracle::{Flavour, Geometry, Op, OpKind, Shape, Sharing};
 fn simpler_kinds(kind: OpKind) -> &'static [OpKind] {
     use OpKind::*;
     match kind {
+        AioWrite => &[DirectWrite, Write],
         MapWrite | DirectWrite | WriteFault | WriteFromMap | WriteDsync => &[Write],
         DirectWriteDsync => &[DirectWrite, WriteDsync, Write],
         MapRead | DirectRead => &[Read],

@@ -111,20 +111,20 @@ impl Failures {
                 self.lane(lane).told_at = time;
                 writes > 0 || self.reads > 0
             }
-            (DirectRead | DirectWrite | Truncate | Fallocate | Punch | ZeroRange, Outcome::Errno(Errno::EIO)) => {
-                writes > 0 || self.reads > 0
-            }
+            (
+                DirectRead | DirectWrite | AioWrite | Truncate | Fallocate | Punch | ZeroRange,
+                Outcome::Errno(Errno::EIO),
+            ) => writes > 0 || self.reads > 0,
             // What lies between the end of file and the write may have to be written first.
             (Write | WriteFault, Outcome::Errno(Errno::EIO)) if op.off > size && writes > 0 => true,
             (Read | Write | WriteFault | WriteFromMap, Outcome::Errno(Errno::EIO)) => self.has_failing_read(),
             // The page its buffer shows could not be read.
             (WriteFromMap, Outcome::Errno(Errno::EFAULT)) => self.has_failing_read(),
             (Read, Outcome::Bytes(n)) if n > 0 && fewer(n) => self.has_failing_read(),
-            (Write | WriteFault | WriteFromMap | DirectWrite | WriteDsync | DirectWriteDsync, Outcome::Bytes(n))
-                if n > 0 && fewer(n) =>
-            {
-                self.has_failing_read()
-            }
+            (
+                Write | WriteFault | WriteFromMap | DirectWrite | AioWrite | WriteDsync | DirectWriteDsync,
+                Outcome::Bytes(n),
+            ) if n > 0 && fewer(n) => self.has_failing_read(),
             (MapRead | MapWrite, Outcome::Sigbus(n)) if fewer(n) => self.has_failing_read(),
             _ => false,
         }
@@ -255,7 +255,9 @@ impl FlatFile {
         let Some(failures) = &mut self.failures else { return };
         let mut bytes = vec![0; op.len as usize];
         match op.kind {
-            OpKind::DirectWrite | OpKind::WriteDsync | OpKind::DirectWriteDsync => fill_written(&mut bytes, id, op.off),
+            OpKind::DirectWrite | OpKind::AioWrite | OpKind::WriteDsync | OpKind::DirectWriteDsync => {
+                fill_written(&mut bytes, id, op.off)
+            }
             OpKind::Punch | OpKind::ZeroRange => {}
             _ => bytes.clear(),
         }

@@ -95,7 +95,7 @@ pub static PERMITTED: &[Permitted] = &[
     Permitted {
         name: "direct-write-extends-behind-mapping",
         on: &["ext4"],
-        ops: &[OpKind::DirectWrite, OpKind::DirectWriteDsync],
+        ops: &[OpKind::DirectWrite, OpKind::DirectWriteDsync, OpKind::AioWrite],
         reason: "seen on ext4 of Linux 6.18: a direct write that extends the file does not tell the page cache, as \
                  buffered writes, ftruncate and fallocate do. Stores past the old end of file show (mmap(2) leaves \
                  that open); later stores there, through a mapping that was writable before, get no block if blocks \
@@ -111,6 +111,7 @@ pub static PERMITTED: &[Permitted] = &[
             OpKind::DirectWrite,
             OpKind::WriteDsync,
             OpKind::DirectWriteDsync,
+            OpKind::AioWrite,
             OpKind::WriteFault,
             OpKind::Truncate,
             OpKind::Fallocate,
@@ -138,6 +139,7 @@ const SPENDS: &[OpKind] = &[
     OpKind::WriteDsync,
     OpKind::DirectWrite,
     OpKind::DirectWriteDsync,
+    OpKind::AioWrite,
     OpKind::MapWrite,
     OpKind::WriteFromMap,
 ];

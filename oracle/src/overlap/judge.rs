@@ -42,9 +42,10 @@ impl Overlap {
             }
             (OpKind::WriteFault, Outcome::Bytes(count)) => (1..=op.readable).contains(&count),
             (OpKind::WriteFault, outcome) => outcome == Outcome::Errno(Errno::EFAULT),
-            (OpKind::Write | OpKind::DirectWrite | OpKind::WriteDsync | OpKind::DirectWriteDsync, outcome) => {
-                outcome == Outcome::Bytes(op.len)
-            }
+            (
+                OpKind::Write | OpKind::DirectWrite | OpKind::AioWrite | OpKind::WriteDsync | OpKind::DirectWriteDsync,
+                outcome,
+            ) => outcome == Outcome::Bytes(op.len),
             (_, outcome) => outcome == Outcome::Done,
         };
         if fits { Ok(()) } else { Err(self.wrong_answer(call, outcome)) }

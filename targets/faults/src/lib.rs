@@ -58,6 +58,8 @@ const DAX: Needs = Needs { flavours: &["dax"], ..ANY };
 const HUGE: Needs = Needs { large_folios: true, ..DAX };
 /// The flavours on which writes may fail.
 const FAILING: &[&str] = &["xfs", "ext4"];
+/// Direct writes that extend the file run beside each other.
+const XFS: &[&str] = &["xfs", "xfs-5.8"];
 const SMALL_BLOCKS: Needs = Needs { small_blocks: true, ..ANY };
 
 /// One row of the table.
@@ -233,6 +235,12 @@ faults! {
         "A direct write invalidates the cache first and raises the size afterwards."
     InvalidateBeforeConversion "D03" "dio-invalidate-before-conversion" 3 ["content"] Needs { lanes: 2, ..ANY };
         "A direct write invalidates the cache first and converts the extents afterwards."
+    AsyncNoInvalidate "D04" "aio-dio-no-completion-invalidate" 3 ["content"] Needs { lanes: 2, ops: &["aio_write", "read"], ..ANY };
+        "An asynchronous direct write removes nothing from the cache when it ends."
+    DirectSizeEarly "D05" "dio-isize-before-conversion" 3 ["content"] Needs { flavours: XFS, lanes: 2, overlapping: true, ops: &["aio_write", "dread"], ..ANY };
+        "A direct write raises the size before it converts its extents."
+    DirectSizeRaced "D06" "dio-isize-update-unserialised" 3 ["size" "content"] Needs { flavours: XFS, lanes: 2, overlapping: true, ops: &["aio_write", "dwrite"], ..ANY };
+        "A direct write sets the size if it was less some time ago."
     DirectReadNoFlush "D07" "dio-read-without-flush" 1 ["content" "errno"] ANY;
         "A direct read does not write the cache back first."
     DirectWriteNoFlush "D08" "dio-write-without-pre-flush" 2 ["content" "disk" "invariant"] ANY;
@@ -243,6 +251,8 @@ faults! {
         "A direct write that ends at or beyond the end of file zeroes the rest of its block only if the block is new."
     UnalignedShared "D11" "dio-unaligned-concurrent-zeroing" 3 ["content" "disk"] Needs { lanes: 2, ..ANY };
         "Direct writes of parts of blocks run beside each other."
+    ExtentsBesideDirect "D13" "dio-vs-truncate-not-drained" 3 ["content" "disk" "invariant" "size"] Needs { lanes: 2, overlapping: true, ops: &["aio_write"], ..ANY };
+        "Truncate, punch and fallocate change blocks and size while asynchronous direct writes are under way."
     DirectReadPastEof "D15" "dio-read-eof" 1 ["size" "content"] ANY;
         "A direct read reports bytes beyond the end of file."
     StateNotInherited "D16" "subpage-uptodate-bitmap-race" 2 ["content" "disk" "invariant"] SMALL_BLOCKS;

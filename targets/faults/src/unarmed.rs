@@ -55,16 +55,8 @@ unarmed! {
         "The inode is never evicted: there is no last truncate after which reclaim could leave a shadow."
     "C19" "memcg-reclaim-ignores-writeback";
         "An allocation that finds no room goes over the limit instead of failing: reclaim that gives up early has no symptom."
-    "D04" "aio-dio-no-completion-invalidate";
-        "Direct I/O is synchronous."
-    "D05" "dio-isize-before-conversion";
-        "Direct I/O is synchronous, and a write that extends the file runs alone."
-    "D06" "dio-isize-update-unserialised";
-        "Direct I/O is synchronous, and a write that extends the file runs alone."
     "D12" "dio-hits-delalloc";
         "No valid program has stores beside direct I/O."
-    "D13" "dio-vs-truncate-not-drained";
-        "Direct I/O is synchronous and keeps i_rwsem to its end."
     "D14" "dio-fallback-leaves-dirty";
         "No valid program reaches the fallback: nothing can keep a folio in the cache."
     "E02" "redirty-during-submit-clears-tag";

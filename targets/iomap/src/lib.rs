@@ -42,6 +42,7 @@ pub mod write;
 pub mod writeback;
 pub mod zero;
 
+pub use direct::DirectIo;
 pub use fill::ReadIo;
 pub use mapping::{FileSystem, Iomap, Kind, Purpose};
 pub use write::UserBuffer;

@@ -36,4 +36,4 @@ pub use keyed::{KeyedQueue, Sleep};
 pub use place::{LaneId, Place, Y};
 pub use schedule::{Action, Anchor, Schedule};
 pub use sim::{End, Lane, Policy, Report, Sim, Task, View, Waiting, block_on, run};
-pub use sync::{Event, Held, InFlight, InFlightGuard, RwRead, RwSem, RwWrite, WaitQueue};
+pub use sync::{Event, Held, InFlight, InFlightGuard, Promise, RwRead, RwSem, RwWrite, WaitQueue};

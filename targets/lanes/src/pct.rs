@@ -27,7 +27,7 @@
 //! | 6 | the current lane falls behind all that are not stalled |
 //! | 7 | lane x is stalled |
 //!
-//! Lane x is one of those the run began with, background lanes first. Without a change point no lane is before
+//! The lane that completes direct I/O stays behind the other background lanes. Lane x is one of those the run began with, background lanes first. Without a change point no lane is before
 //! another: the current one goes on, and where it cannot, the first in order does. So no bytes, or any number of
 //! zeros, are the sequential run.
 
@@ -64,7 +64,7 @@ impl Pct {
         let mut users: Vec<LaneId> = (0..LaneId::MAX_USERS as u8).map(LaneId).collect();
         take_to_front(&mut users, usize::from(byte(0)));
         let mut background = LaneId::BACKGROUND;
-        take_to_front(&mut background, usize::from(byte(1) & 7));
+        take_to_front(&mut background[..3], usize::from(byte(1) & 7));
         let mut pct = Pct {
             bytes: bytes.to_vec(),
             at: 2,

@@ -17,10 +17,15 @@ impl LaneId {
     pub const END_IO: LaneId = LaneId(9);
     /// Evicts clean folios.
     pub const RECLAIM: LaneId = LaneId(10);
+    /// Completes asynchronous direct writes. Not the end-io worker: it waits for folios, which that one unlocks.
+    pub const DIRECT: LaneId = LaneId(11);
     /// One more than the largest lane number.
-    pub const COUNT: usize = 11;
-    /// The background lanes.
-    pub const BACKGROUND: [LaneId; 3] = [LaneId::FLUSHER, LaneId::END_IO, LaneId::RECLAIM];
+    pub const COUNT: usize = 12;
+    /// The background lanes. The last one is there only if a program needs it.
+    pub const BACKGROUND: [LaneId; 4] = [LaneId::FLUSHER, LaneId::END_IO, LaneId::RECLAIM, LaneId::DIRECT];
+    /// The background lanes, as bits.
+    pub const BACKGROUND_BITS: u64 =
+        LaneId::FLUSHER.bit() | LaneId::END_IO.bit() | LaneId::RECLAIM.bit() | LaneId::DIRECT.bit();
 
     /// This lane's bit in a set of lanes.
     #[inline]
@@ -33,13 +38,14 @@ impl LaneId {
         (self.0 as usize) < LaneId::MAX_USERS
     }
 
-    /// The lane of this name: a number, `checker`, `flusher`, `end-io` or `reclaim`.
+    /// The lane of this name: a number, `checker`, `flusher`, `end-io`, `reclaim` or `direct`.
     pub fn from_name(name: &str) -> Option<LaneId> {
         match name {
             "checker" => Some(LaneId::CHECKER),
             "flusher" => Some(LaneId::FLUSHER),
             "end-io" => Some(LaneId::END_IO),
             "reclaim" => Some(LaneId::RECLAIM),
+            "direct" => Some(LaneId::DIRECT),
             _ => {
                 let number = name.parse().ok().map(LaneId)?;
                 (number.is_user() && number.0.to_string() == name).then_some(number)
@@ -55,6 +61,7 @@ impl fmt::Display for LaneId {
             LaneId::FLUSHER => f.pad("flusher"),
             LaneId::END_IO => f.pad("end-io"),
             LaneId::RECLAIM => f.pad("reclaim"),
+            LaneId::DIRECT => f.pad("direct"),
             LaneId(n) => f.pad(&n.to_string()),
         }
     }

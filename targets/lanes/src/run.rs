@@ -106,8 +106,6 @@ pub struct Report {
     pub switches: u64,
 }
 
-const BACKGROUND: u64 = LaneId::FLUSHER.bit() | LaneId::END_IO.bit() | LaneId::RECLAIM.bit();
-
 /// Runs the lanes until the last one that is not a background lane has finished, or a lane halts the machine.
 ///
 /// A panic in a lane ends the run and is reported, also if it comes from what is dropped when a lane ends; all
@@ -133,7 +131,7 @@ pub fn run(sim: &Arc<Sim>, lanes: Vec<(LaneId, Lane<'_>)>) -> Report {
         if sim.halted.load(Relaxed) {
             break End::Halted;
         }
-        if live & !BACKGROUND == 0 {
+        if live & !LaneId::BACKGROUND_BITS == 0 {
             break End::Done;
         }
         let decided = sim.next.load(Relaxed);
@@ -143,7 +141,7 @@ pub fn run(sim: &Arc<Sim>, lanes: Vec<(LaneId, Lane<'_>)>) -> Report {
         } else {
             let ready = sim.ready.load(Relaxed) & live;
             if ready == 0 {
-                break End::Deadlock(sim.waiting_lanes(live & !BACKGROUND));
+                break End::Deadlock(sim.waiting_lanes(live & !LaneId::BACKGROUND_BITS));
             }
             sim.decide(ready, current, true)
         };

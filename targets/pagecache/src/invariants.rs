@@ -9,9 +9,6 @@ use parking_lot::Mutex;
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// The lanes that may be stopped anywhere when the user lanes have returned.
-const BACKGROUND: u64 = LaneId::FLUSHER.bit() | LaneId::END_IO.bit() | LaneId::RECLAIM.bit();
-
 /// A rule that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
@@ -199,7 +196,7 @@ impl Mapping {
                 actual[folio.charged_to().0 as usize][stat as usize] += pages;
             }
             let at = folio.index();
-            if folio.is_locked() && folio.lock_holder() & BACKGROUND == 0 {
+            if folio.is_locked() && folio.lock_holder() & LaneId::BACKGROUND_BITS == 0 {
                 return Err(Broken::invariant(format!("folio {at} is locked though every operation has returned")));
             }
             // A read that raced with a truncate may leave one there, filled after the truncate: with zeros.
@@ -239,7 +236,7 @@ impl Mapping {
     }
 
     fn locks_are_free(&self) -> Result<(), Broken> {
-        match self.invalidate_lock.holders() & !BACKGROUND {
+        match self.invalidate_lock.holders() & !LaneId::BACKGROUND_BITS {
             0 => Ok(()),
             _ => Err(Broken::invariant("invalidate_lock is held though every operation has returned".into())),
         }

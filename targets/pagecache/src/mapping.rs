@@ -15,7 +15,7 @@ use faults::{Fault, FaultSet};
 use lanes::{RwSem, Task};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 /// The error number of every error there is.
@@ -149,9 +149,14 @@ impl Mapping {
         self.i_size.load(Acquire)
     }
 
-    /// Sets the size. The caller holds i_rwsem exclusive, or the lock that serialises direct writes' ends.
+    /// Sets the size. The caller holds i_rwsem exclusive, and no direct write is under way.
     pub fn set_i_size(&self, size: u64) {
         self.i_size.store(size, Release);
+    }
+
+    /// Raises the size to `size` if it is less; what it was. In one step: direct writes end beside each other.
+    pub fn raise_i_size(&self, size: u64) -> u64 {
+        self.i_size.fetch_max(size, AcqRel)
     }
 
     /// Records that data was lost, for every description to be told.

@@ -74,6 +74,9 @@ impl File {
                 device.write(io.addr, io.data());
             }
         }
+        for (addr, bytes) in self.direct_queue.lock().iter().flat_map(|submitted| submitted.io.writes()) {
+            device.write(addr, bytes);
+        }
         Some(Wreck { inode, blocks: device.crash(clock, choose) })
     }
 

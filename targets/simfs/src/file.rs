@@ -1,6 +1,7 @@
 //! The file, and what `iomap` asks of it.
 
 use crate::device::{Blocks, Device, Garbage};
+use crate::direct::Submitted;
 use crate::extents::{Block, Extents};
 use crate::failures::{Failing, Failures};
 use crate::flavour::Flavour;
@@ -70,6 +71,10 @@ pub struct File {
     pub(crate) space: Space,
     /// Raised when something is submitted: work for the end-io worker.
     pub(crate) submitted: Event,
+    /// Asynchronous direct writes that are submitted, oldest first.
+    pub(crate) direct_queue: Mutex<VecDeque<Submitted>>,
+    /// Raised when one is.
+    pub(crate) direct_submitted: Event,
     /// The file has come up after a crash: beyond its end the last block may hold anything.
     pub(crate) recovered: bool,
 }
@@ -109,6 +114,8 @@ impl File {
             failures: Failures::default(),
             queue: Mutex::default(),
             submitted: Event::default(),
+            direct_queue: Mutex::default(),
+            direct_submitted: Event::default(),
             journal: Journal::default(),
             recovered,
             space: Space::default(),

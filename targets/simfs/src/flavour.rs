@@ -41,6 +41,12 @@ impl Flavour {
         self.is_xfs()
     }
 
+    /// Whether direct writes of whole blocks that begin in the file and extend it run beside others, and may end after
+    /// they have given their locks back. Otherwise they run alone, to their end.
+    pub fn extends_beside(self) -> bool {
+        self.is_xfs()
+    }
+
     /// Whether a cluster lock is held across everything that looks at blocks or changes them: reads and faults
     /// included, writeback excluded.
     pub fn has_glock(self) -> bool {

@@ -11,6 +11,7 @@
 //! | [`flavour`](mod@flavour) | whose policies it follows |
 //! | [`file`](mod@file) | the file: locks, and what `iomap` asks of it |
 //! | [`journal`] | transactions, pinned blocks, and the flush of the log |
+//! | [`direct`] | direct I/O: what runs alone, how an asynchronous write ends |
 //! | [`ops`] | the operations, with the locking and ordering rules of each flavour |
 //! | `selfwrite` | a write whose buffer is a mapping of the file itself |
 //! | [`space`] | space that runs out |
@@ -27,6 +28,7 @@ mod cache;
 pub mod crash;
 pub mod dax;
 pub mod device;
+pub mod direct;
 pub mod extents;
 pub mod failures;
 pub mod file;

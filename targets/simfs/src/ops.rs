@@ -4,13 +4,13 @@ use crate::extents::Block;
 use crate::failures::Failing;
 use crate::file::File;
 use faults::Fault;
+use iomap::UserBuffer;
 use iomap::seek::Whence;
 use iomap::writeback::{Mode, wait_range, write_and_wait, write_range};
 use iomap::zero::zero_range;
-use iomap::{UserBuffer, direct};
 use lanes::{Held, RwWrite, Task, Y};
 use pagecache::truncate::Removal;
-use pagecache::{Cursor, Error, Result};
+use pagecache::{Cursor, Result};
 use std::ops::Range;
 
 /// From here to the end.
@@ -38,12 +38,26 @@ impl File {
     /// Writes through the cache at `pos`; how many bytes.
     ///
     /// # Errors
-    /// [`Error::BadAddress`] if not one byte of the buffer could be read.
+    /// [`pagecache::Error::BadAddress`] if not one byte of the buffer could be read.
     pub async fn write(&self, task: &Task, pos: u64, buffer: UserBuffer<'_>) -> Result<u64> {
+        self.write_beside(task, pos, buffer, true).await
+    }
+
+    /// As [`File::write`]; with `direct` beside direct I/O, which no lock keeps out: it may be under way still.
+    pub(crate) async fn write_beside(
+        &self,
+        task: &Task,
+        pos: u64,
+        buffer: UserBuffer<'_>,
+        direct: bool,
+    ) -> Result<u64> {
         task.at(Y::W0).await;
         let exclusive = self.i_rwsem.write(task, Y::W0).await;
         let glock = self.hold_glock(task, Y::W0, true).await;
         task.at(Y::W1).await;
+        if !direct {
+            self.drain_direct(task, Y::W1).await;
+        }
         self.zero_gap(task, pos).await?;
         let written = iomap::write::write(self, task, pos, buffer).await;
         drop((glock, exclusive));
@@ -54,7 +68,7 @@ impl File {
     /// As [`File::write`], and then brings what was written to the device, with everything it takes to find it.
     ///
     /// # Errors
-    /// As [`File::write`]; and [`Error::Io`] if data was lost, whoever wrote it: what was written is in the cache then.
+    /// As [`File::write`]; and [`pagecache::Error::Io`] if data was lost, whoever wrote it: what was written is in the cache then.
     pub async fn write_dsync(&self, task: &Task, open: &Cursor, pos: u64, buffer: UserBuffer<'_>) -> Result<u64> {
         let written = self.write(task, pos, buffer).await?;
         self.fsync(task, open, pos..pos + written).await?;
@@ -63,7 +77,7 @@ impl File {
 
     /// Zeroes from the end of file to `pos`, where a write is about to begin. Direct I/O has ended before: it
     /// may move the end of file.
-    async fn zero_gap(&self, task: &Task, pos: u64) -> Result<()> {
+    pub(crate) async fn zero_gap(&self, task: &Task, pos: u64) -> Result<()> {
         if pos <= self.size() || self.armed(Fault::WriteNewSkipsZeroing) {
             return Ok(());
         }
@@ -71,7 +85,7 @@ impl File {
             self.mapping.zero_tail(task, self.size(), pos).await;
             return Ok(());
         }
-        self.dio.drained(task, Y::W1, "direct I/O").await;
+        self.drain_direct(task, Y::W1).await;
         let _exclusive = self.mapping.invalidate_lock.write(task, Y::W1).await;
         zero_range(self, task, self.size()..pos).await?;
         Ok(())
@@ -93,82 +107,6 @@ impl File {
         self.mapping.store(self, task, pos, bytes).await
     }
 
-    /// Reads bytes `range` from the device; how many there were.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if a store slipped in.
-    pub async fn direct_read(&self, task: &Task, range: Range<u64>, buf: &mut [u8]) -> Result<u64> {
-        task.at(Y::R0).await;
-        let _shared = self.i_rwsem.read(task, Y::R0).await;
-        let _glock = self.hold_glock(task, Y::R0, true).await;
-        let _counted = self.dio.begin();
-        direct::read(self, task, range, buf).await
-    }
-
-    /// Writes `bytes` at `pos` to the device; how many. With a description to report to, brings the rest of what it
-    /// takes to find them there, too.
-    ///
-    /// A write of whole blocks below the end of file runs beside others. One that may have to zero the rest of
-    /// a block, or moves the end of file, runs alone, after all others have ended.
-    ///
-    /// # Errors
-    /// Of the device; with a description, [`Error::Io`] if data was lost, whoever wrote it.
-    pub async fn direct_write(&self, task: &Task, sync: Option<&Cursor>, pos: u64, bytes: &[u8]) -> Result<u64> {
-        task.at(Y::W0).await;
-        let end = pos + bytes.len() as u64;
-        let block = self.mapping.sizes.block;
-        let whole_blocks = pos.is_multiple_of(block) && end.is_multiple_of(block);
-        let partial = !(whole_blocks || self.armed(Fault::UnalignedShared));
-        let alone = |size: u64| partial || end > size;
-        let shared = match alone(self.size()) {
-            true => None,
-            false => Some(self.i_rwsem.read(task, Y::W0).await).filter(|_| !alone(self.size())),
-        };
-        let exclusive = match shared {
-            Some(_) => None,
-            None => Some(self.i_rwsem.write(task, Y::W0).await),
-        };
-        let glock = self.hold_glock(task, Y::W0, true).await;
-        task.at(Y::W1).await;
-        if exclusive.is_some() {
-            self.dio.drained(task, Y::W1, "direct I/O").await;
-            self.zero_gap(task, pos).await?;
-        }
-        let counted = self.dio.begin();
-        let written = match self.flavour.allocates_at_once() && end > self.size() {
-            true => Err(Error::Busy), // no blocks there, and none are allocated for a direct write
-            false => direct::write(self, task, pos, bytes).await,
-        };
-        drop(counted);
-        task.at(Y::D8).await;
-        if let (Ok(written), Some(open)) = (written, sync) {
-            task.at(Y::D9).await;
-            self.fsync(task, open, pos..pos + written).await?;
-        }
-        drop((glock, shared, exclusive));
-        match written {
-            // It cannot go past the cache: go through it, and leave nothing in it.
-            Err(Error::Busy) => {
-                task.at(Y::D10).await;
-                self.write_instead(task, sync, pos, bytes).await
-            }
-            other => other,
-        }
-    }
-
-    /// A direct write that cannot go past the cache: goes through it, and leaves nothing in it.
-    async fn write_instead(&self, task: &Task, sync: Option<&Cursor>, pos: u64, bytes: &[u8]) -> Result<u64> {
-        let buffer = UserBuffer::new(bytes, bytes.len());
-        let written = match sync {
-            Some(open) => self.write_dsync(task, open, pos, buffer).await?,
-            None => self.write(task, pos, buffer).await?,
-        };
-        let range = pos..pos + bytes.len() as u64;
-        write_and_wait(self, task, range.clone()).await?;
-        let _ = self.mapping.invalidate(task, &range).await;
-        Ok(written)
-    }
-
     /// i_rwsem, the cluster lock and invalidate_lock exclusive, no direct I/O under way: what changing blocks or the
     /// size needs.
     async fn exclude_all<'a>(&'a self, task: &'a Task) -> (RwWrite<'a>, Held<'a>, Option<RwWrite<'a>>) {
@@ -179,7 +117,9 @@ impl File {
             true => None,
             false => Some(self.mapping.invalidate_lock.write(task, Y::P0).await),
         };
-        self.dio.drained(task, Y::P0, "direct I/O").await;
+        if !self.armed(Fault::ExtentsBesideDirect) {
+            self.drain_direct(task, Y::P0).await;
+        }
         (rwsem, glock, invalidate)
     }
 
@@ -346,7 +286,7 @@ impl File {
     /// Writes a range, waits, makes it durable, and says what was lost since this description was last told.
     ///
     /// # Errors
-    /// [`Error::Io`] if data was lost; the metadata is left alone then.
+    /// [`pagecache::Error::Io`] if data was lost; the metadata is left alone then.
     pub async fn fsync(&self, task: &Task, open: &Cursor, range: Range<u64>) -> Result<()> {
         let early = self.extents.lock().log_end();
         self.sync_range(task, open, range).await?;
@@ -368,7 +308,7 @@ impl File {
     /// Writes the dirty folios of a range and waits; metadata is left alone.
     ///
     /// # Errors
-    /// [`Error::Io`] if data was lost since this description was last told.
+    /// [`pagecache::Error::Io`] if data was lost since this description was last told.
     pub async fn sync_range(&self, task: &Task, open: &Cursor, range: Range<u64>) -> Result<()> {
         // What this says of errors is for those who have no description.
         let _ = write_and_wait(self, task, range).await;
@@ -415,7 +355,7 @@ impl File {
     /// The next data or hole at or after `from`.
     ///
     /// # Errors
-    /// [`Error::NoData`].
+    /// [`pagecache::Error::NoData`].
     pub async fn seek(&self, task: &Task, from: u64, whence: Whence) -> Result<u64> {
         let _shared = self.i_rwsem.read(task, Y::R0).await;
         let _glock = self.hold_glock(task, Y::R0, false).await;
@@ -446,7 +386,7 @@ impl File {
         self.mapping.unmap_all(task).await;
         self.mapping.forget_reads(task);
         let _exclusive = self.i_rwsem.write(task, Y::W0).await;
-        self.dio.drained(task, Y::W1, "direct I/O").await;
+        self.drain_direct(task, Y::W1).await;
         let eof = self.eof_block();
         let mut extents = self.extents.lock();
         let reserved = (eof..extents.len()).filter(|index| extents.get(*index) == Block::Delalloc);
@@ -460,7 +400,7 @@ impl File {
     /// Brings everything to the device and empties the cache, for a look at what the device has.
     ///
     /// # Errors
-    /// [`Error::Io`] if data was lost on the way.
+    /// [`pagecache::Error::Io`] if data was lost on the way.
     pub async fn settle(&self, task: &Task, open: &Cursor) -> Result<()> {
         let synced = self.fsync(task, open, ALL).await;
         self.mapping.unmap_all(task).await;

@@ -1,7 +1,7 @@
 //! What a file system can do, found out by doing it once.
 
 use super::trouble::is_ours;
-use ffi::{Aligned, File, Mapping, Space, SyncRange};
+use ffi::{Aligned, File, Mapping, Queue, Space, SyncRange};
 use oracle::{Errno, OpKind};
 
 /// The operations a file system lacks, and the alignment of its direct I/O.
@@ -18,7 +18,11 @@ const SAMPLE: u64 = 4096;
 impl Support {
     /// Tries everything on `file`, which is empty, and leaves it empty. Fails only if the file cannot be used at
     /// all, for want of space for example.
-    pub(super) fn probe(file: &File, direct: Result<&File, &ffi::Error>) -> ffi::Result<Support> {
+    pub(super) fn probe(
+        file: &File,
+        direct: Result<&File, &ffi::Error>,
+        queue: Result<&mut Queue, &mut ffi::Error>,
+    ) -> ffi::Result<Support> {
         let mut support = Support { lacking: [None; OpKind::COUNT], list: Vec::new(), direct_alignment: 0 };
         file.truncate(SAMPLE)?;
         let space = [
@@ -37,6 +41,11 @@ impl Support {
         support.record(&[OpKind::Reopen], file.reopen(false).map(drop))?;
         let mapped = [OpKind::MapRead, OpKind::MapWrite, OpKind::Msync, OpKind::WriteFromMap];
         support.record(&mapped, Mapping::shared(file, SAMPLE).and_then(|map| map.msync(0, SAMPLE)))?;
+        let aio = queue.map_err(|error| *error).and_then(|queue| {
+            let (direct, mut memory) = (direct.map_err(|error| *error)?, Aligned::default());
+            queue.write(direct, memory.first(SAMPLE as usize), 0)
+        });
+        support.record(&[OpKind::AioWrite], aio.map(drop))?;
         let alignment = direct.map_err(|error| *error).and_then(direct_alignment);
         support.direct_alignment = *alignment.as_ref().unwrap_or(&0);
         support.record(&[OpKind::DirectRead, OpKind::DirectWrite, OpKind::DirectWriteDsync], alignment.map(drop))?;

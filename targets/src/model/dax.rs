@@ -31,7 +31,13 @@ pub(super) async fn perform(
     match op.kind {
         OpKind::Read | OpKind::DirectRead => file.read(task, range, room(buf, op)).await.map(Outcome::Bytes),
         OpKind::MapRead => file.load(task, range, room(buf, op)).await.map(|n| mapped(n, op)),
-        OpKind::Write | OpKind::WriteFault | OpKind::DirectWrite | OpKind::WriteDsync | OpKind::DirectWriteDsync => {
+        // There is nothing to wait for: io_submit(2) copies.
+        OpKind::Write
+        | OpKind::WriteFault
+        | OpKind::DirectWrite
+        | OpKind::AioWrite
+        | OpKind::WriteDsync
+        | OpKind::DirectWriteDsync => {
             let bytes = written(buf, id, op);
             let readable = if op.kind == OpKind::WriteFault { op.readable as usize } else { bytes.len() };
             file.write(task, op.off, bytes, readable).await.map(Outcome::Bytes)

@@ -164,8 +164,9 @@ impl Turns {
 /// Lanes that pass so many places under the program's schedule and do nothing else: what the scheduler costs.
 fn pass_places(program: &Program, steps: u64) -> u64 {
     let sim = Sim::new(policy_of(&program.schedule), u64::MAX);
-    let names = (0..program.lanes.len() as u8).map(LaneId).chain(LaneId::BACKGROUND);
-    let each = steps / (program.lanes.len() + LaneId::BACKGROUND.len()) as u64;
+    let background = [LaneId::FLUSHER, LaneId::END_IO, LaneId::RECLAIM];
+    let names = (0..program.lanes.len() as u8).map(LaneId).chain(background);
+    let each = steps / (program.lanes.len() + background.len()) as u64;
     let lanes = names.map(|id| {
         let task = sim.task(id);
         let lane: Lane<'_> = Box::pin(async move {

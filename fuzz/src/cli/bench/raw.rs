@@ -1,7 +1,7 @@
 //! The system calls of a program and nothing else, to compare the judged program with.
 
 use super::mix::LIMIT;
-use ffi::{Aligned, File, Guarded, Mapping, Space, SyncRange};
+use ffi::{Aligned, File, Guarded, Mapping, Queue, Space, SyncRange};
 use oracle::{Op, OpKind};
 use std::path::Path;
 
@@ -11,6 +11,7 @@ pub(super) struct Raw {
     direct: Option<File>,
     map: Option<Mapping>,
     guarded: Guarded,
+    queue: Option<Queue>,
     memory: Aligned,
     page: u64,
 }
@@ -24,6 +25,7 @@ impl Raw {
             direct: file.reopen(true).ok(),
             map: Mapping::shared(&file, LIMIT).ok(),
             guarded: Guarded::new(LIMIT)?,
+            queue: Queue::new().ok(),
             memory: Aligned::default(),
             page: ffi::page_size(),
             file,
@@ -46,6 +48,7 @@ impl Raw {
             | OpKind::Write
             | OpKind::DirectRead
             | OpKind::DirectWrite
+            | OpKind::AioWrite
             | OpKind::WriteFault
             | OpKind::WriteDsync
             | OpKind::DirectWriteDsync
@@ -77,7 +80,7 @@ impl Raw {
     fn transfer(&mut self, op: &Op) -> ffi::Result<()> {
         // Enlarged once, as it would have to be zeroed anew each time it grows.
         let memory = &mut self.memory.first(LIMIT as usize)[..op.len as usize];
-        let Raw { file, direct, map, guarded, .. } = self;
+        let Raw { file, direct, map, guarded, queue, .. } = self;
         match (op.kind, direct, map) {
             (OpKind::Read, ..) => file.pread(memory, op.off),
             (OpKind::Write, ..) => file.pwrite(memory, op.off),
@@ -86,6 +89,10 @@ impl Raw {
             (OpKind::WriteFault, ..) => file.pwrite_guarded(guarded, op.readable, op.len, op.off),
             (OpKind::DirectRead, Some(direct), _) => direct.pread(memory, op.off),
             (OpKind::DirectWrite, Some(direct), _) => direct.pwrite(memory, op.off),
+            (OpKind::AioWrite, Some(direct), _) => match queue {
+                Some(queue) => queue.write(direct, memory, op.off),
+                None => Ok(0),
+            },
             (OpKind::MapRead, _, Some(map)) => Ok(map.load(op.off, memory)),
             (OpKind::WriteFromMap, _, Some(map)) => map.pwrite_to(file, op.off, op.len),
             (OpKind::MapWrite, _, Some(map)) => Ok(map.store(op.off, memory)),

@@ -38,7 +38,7 @@ pub(crate) fn writers(policy: Box<dyn lanes::Policy>) -> (String, Vec<Anchor>) {
             }),
         ));
     }
-    for (n, lane) in LaneId::BACKGROUND.into_iter().enumerate() {
+    for (n, lane) in crate::toy::BACKGROUND.into_iter().enumerate() {
         let (task, event) = (sim.task(lane), &events[n]);
         lanes.push((
             lane,

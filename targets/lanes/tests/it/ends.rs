@@ -3,7 +3,9 @@
 use crate::toy::{PATIENCE, World};
 use lanes::anchored::record;
 use lanes::policy::policy_of;
-use lanes::{End, Event, InFlight, Lane, LaneId, Report, RwSem, Schedule, Sim, Task, WaitQueue, Waiting, Y, run};
+use lanes::{
+    End, Event, InFlight, Lane, LaneId, Promise, Report, RwSem, Schedule, Sim, Task, WaitQueue, Waiting, Y, run,
+};
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -26,7 +28,7 @@ fn abba(schedule: Schedule) -> Report {
     let (sim, i_rwsem, extents) = (sim(schedule), RwSem::new("i_rwsem"), RwSem::new("extents"));
     let (flusher, end_io) = (sim.task(LaneId::FLUSHER), sim.task(LaneId::END_IO));
     let (other, idle, flight) = (sim.task(LaneId(2)), Event::default(), InFlight::default());
-    let (flying, a) = (flight.begin(), both(sim.task(A), &i_rwsem, &extents));
+    let (flying, a) = (flight.begin(A), both(sim.task(A), &i_rwsem, &extents));
     let lanes: Vec<(LaneId, Lane<'_>)> = vec![
         (
             A,
@@ -57,6 +59,35 @@ fn a_deadlock_names_who_waits_for_what_and_who_has_it() {
     assert_eq!(blocked, expected);
     assert_eq!(blocked[0].1.unwrap().to_string(), "waits at T7 for extents, held by 1");
     assert!(matches!(abba(Schedule::default()).end, End::Done), "in sequence nothing is wrong");
+}
+
+/// A count and an answer that were handed on to a worker, which waits for work.
+fn left_undone() -> Report {
+    let (sim, flight, promise) = (sim(Schedule::default()), InFlight::default(), Promise::new(LaneId::DIRECT));
+    let (a, b, worker, idle) = (sim.task(A), sim.task(B), sim.task(LaneId::DIRECT), Event::default());
+    let own = flight.begin(B);
+    flight.begin(A).hand_to(LaneId::DIRECT);
+    let lanes: Vec<(LaneId, Lane<'_>)> = vec![
+        (A, Box::pin(async { promise.kept(&a, Y::D3, "direct I/O").await })),
+        (
+            B,
+            Box::pin(async {
+                drop(own);
+                flight.drained(&b, Y::P0, "direct I/O").await;
+            }),
+        ),
+        (LaneId::DIRECT, Box::pin(async { idle.wait(&worker).await })),
+    ];
+    run(&sim, lanes)
+}
+
+#[test]
+fn who_waits_for_what_was_handed_on_names_who_owes_it() {
+    let End::Deadlock(blocked) = left_undone().end else { panic!("somebody has woken them") };
+    let owed = LaneId::DIRECT.bit() | Waiting::OWED;
+    let waiting = |y, id| Some(Waiting { y, what: "direct I/O", id, holders: owed });
+    assert_eq!(blocked, [(A, waiting(Y::D3, Waiting::ONLY)), (B, waiting(Y::P0, 1))]);
+    assert_eq!(blocked[0].1.unwrap().to_string(), "waits at D3 for direct I/O, to be woken by direct");
 }
 
 /// A lane that tries again for ever, and has a choice each time.

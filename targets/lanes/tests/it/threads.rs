@@ -181,7 +181,7 @@ fn the_lanes_of_the_executor_run_on_threads() {
         let simulated = play(&program, policy_of(&Schedule::Uniform { seed }));
         let world = World::new();
         std::thread::scope(|scope| {
-            let background = LaneId::BACKGROUND.into_iter().enumerate();
+            let background = crate::toy::BACKGROUND.into_iter().enumerate();
             for (which, lane) in background {
                 let world = &world;
                 scope.spawn(move || block_on(world.background(Task::on_thread(lane), which)));

@@ -83,6 +83,9 @@ impl Program {
     }
 }
 
+/// The background lanes of the toy: as many as it has events.
+pub(crate) const BACKGROUND: [LaneId; 3] = [LaneId::FLUSHER, LaneId::END_IO, LaneId::RECLAIM];
+
 pub(crate) struct World {
     pub(crate) sems: [RwSem; 2],
     pub(crate) tokens: Mutex<u32>,
@@ -143,7 +146,7 @@ impl World {
             }
             Op::Choose(n) => return u64::from(task.choose(Y::C0, n)),
             Op::Fly(n) => {
-                let _flying = self.flight.begin();
+                let _flying = self.flight.begin(task.lane());
                 pass(task, Y::D3, n).await;
             }
             Op::Drain => self.flight.drained(task, Y::I2, "direct I/O").await,
@@ -203,7 +206,7 @@ pub(crate) fn play(program: &Program, policy: Box<dyn Policy>) -> Report {
         let lane = LaneId(n as u8);
         lanes.push((lane, Box::pin(world.user(sim.task(lane), ops))));
     }
-    for (which, lane) in LaneId::BACKGROUND.into_iter().enumerate() {
+    for (which, lane) in BACKGROUND.into_iter().enumerate() {
         lanes.push((lane, Box::pin(world.background(sim.task(lane), which))));
     }
     lanes::run(&sim, lanes)
