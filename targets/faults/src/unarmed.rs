@@ -48,7 +48,7 @@ unarmed! {
     "C09" "invalidate2-dirty-check-unlocked";
         "Nothing makes a folio dirty without its lock once it is unmapped: there are no pinned pages."
     "C10" "dio-invalidation-failure-silent";
-        "No valid program has stores beside a direct write, so nothing can keep a folio in the cache."
+        "No valid program has stores beside a direct write, or buffered writes beside an asynchronous one, so nothing can keep a folio in the cache."
     "C11" "remove-mapping-dirty-before-ref";
         "No operation keeps a page pinned, so no store comes through a reference that reclaim does not see."
     "C15" "shadow-planted-after-final-truncate";

@@ -17,11 +17,13 @@
 //! | [`anchored`] | the anchored schedule: replaying one, recording one |
 //! | [`sim`] | the executor, its report, and the question a policy answers |
 //! | [`sync`] | sleeping primitives |
+//! | [`flight`] | what is under way and ends in another lane |
 //! | [`keyed`] | a wait queue with keys, from which one sleeper can be woken |
 //!
 //! Absent on purpose: clocks, threads, random numbers, hash maps, global state.
 
 pub mod anchored;
+pub mod flight;
 pub mod keyed;
 mod pct;
 pub mod place;
@@ -32,8 +34,9 @@ pub mod sim;
 pub mod sync;
 mod task;
 
+pub use flight::{InFlight, InFlightGuard, Promise};
 pub use keyed::{KeyedQueue, Sleep};
 pub use place::{LaneId, Place, Y};
 pub use schedule::{Action, Anchor, Schedule};
 pub use sim::{End, Lane, Policy, Report, Sim, Task, View, Waiting, block_on, run};
-pub use sync::{Event, Held, InFlight, InFlightGuard, Promise, RwRead, RwSem, RwWrite, WaitQueue};
+pub use sync::{Event, Held, RwRead, RwSem, RwWrite, WaitQueue};

@@ -6,6 +6,7 @@
 //! conversion, size, cache; then it no longer counts, and whoever has submitted it is told.
 
 use crate::file::File;
+use faults::Fault;
 use iomap::writeback::write_and_wait;
 use iomap::{DirectIo, UserBuffer, direct};
 use lanes::{Held, LaneId, Promise, RwRead, RwWrite, Task, Y};
@@ -138,7 +139,7 @@ impl File {
     /// there is nothing to be zeroed before it. Any other runs alone, after all others have ended.
     async fn lock_for_direct_write<'a>(&'a self, task: &'a Task, range: &Range<u64>) -> Result<Locks<'a>> {
         task.at(Y::W0).await;
-        let partial = !(self.is_whole_blocks(range) || self.armed(faults::Fault::UnalignedShared));
+        let partial = !(self.is_whole_blocks(range) || self.armed(Fault::UnalignedShared));
         let reach = if self.flavour.extends_beside() { range.start } else { range.end };
         let alone = |size: u64| partial || reach > size;
         let shared = match alone(self.size()) {
