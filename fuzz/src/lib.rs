@@ -27,6 +27,7 @@
 //! | [`inputs`] | what the libFuzzer targets share |
 //! | [`reproducer`] | a program with what it shows |
 
+mod answers;
 pub mod bytes;
 mod calm;
 pub mod campaign;

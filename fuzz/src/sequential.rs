@@ -1,10 +1,10 @@
 //! Running a program on a target that cannot be scheduled: lane after lane, beside the flat file.
 
+use crate::answers::{content_at_rest, digest, refused, size_at_rest};
 use crate::bytes::decode_into;
 use crate::finding::Finding;
 use crate::generate::Generator;
 use crate::program::Program;
-use crate::runner::{content_at_rest, digest, refused, size_at_rest};
 use crate::verdict::Verdict;
 use lanes::LaneId;
 use oracle::{Class, Divergence, Effect, FlatFile, Op, OpId, OpKind, Outcome, Target, TargetError};
