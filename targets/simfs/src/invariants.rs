@@ -19,7 +19,8 @@ impl File {
     /// otherwise. (A store makes the whole folio dirty; after an extension, blocks of zeros without backing can be
     /// among it.) Not while an operation that changes blocks is under way, nor for a folio somebody is working on.
     fn check_backing(&self) -> Result<(), Broken> {
-        // What was lost and told of may still be cached, over blocks that were given up.
+        // What was lost may still be cached, over blocks that were given up; and a fault that cannot reserve all of
+        // its folio's blocks fails after the first of them has made the folio dirty, with what was lost in it.
         if self.mapping.has_lost_data() {
             return Ok(());
         }
