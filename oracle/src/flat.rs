@@ -245,7 +245,9 @@ impl FlatFile {
         if !range.is_empty() {
             self.keep_older(range.clone());
             self.open.remove(range.clone());
-            self.fragile.remove(range.clone());
+            // To zero a part of a block gives it no place on the device. Half a page is the largest block that matters.
+            let block = self.page / 2;
+            self.fragile.remove(range.start.next_multiple_of(block)..range.end / block * block);
             self.note_change(&range, Fill::Zero);
             self.content[range.start as usize..range.end as usize].fill(0);
         }

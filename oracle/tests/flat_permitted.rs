@@ -155,6 +155,18 @@ fn stores_after_a_direct_extension_on_ext4_may_be_lost_and_be_called_a_hole() {
     };
     assert!(hole("ext4", 1000) && hole("ext4", 3000));
     assert!(!hole("ext4", 999) && !hole("ext4", 3072) && !hole("xfs", 1000));
+    // Zeros leave a block fragile of which they cover a part, and it may be as large as half a page.
+    for zeroing in [Op::range(Punch, 1024, 1024), Op::range(ZeroRange, 1024, 1024)] {
+        let mut zeroed = stored_after_extension("ext4");
+        zeroed.fine(zeroing, Done);
+        zeroed.fine(Op::range(MapWrite, 1000, 2072), Bytes(2072));
+        let zeros = [0; 1024];
+        assert_eq!(read(&mut zeroed, 1024, &zeros), None, "{zeroing}");
+        let mut zeroed = stored_after_extension("ext4");
+        zeroed.fine(Op { off: 0, len: 2048, ..zeroing }, Done);
+        zeroed.fine(Op::range(MapWrite, 1000, 2072), Bytes(2072));
+        assert_eq!(read(&mut zeroed, 1024, &zeros), Some(1024), "{zeroing}");
+    }
     let mut rewritten = stored_after_extension("ext4");
     rewritten.write(1000, 2072);
     assert_eq!(read(&mut rewritten, 1000, &stored[1000..3072]), Some(1000), "a write settles the bytes");

@@ -99,7 +99,8 @@ pub static PERMITTED: &[Permitted] = &[
         reason: "seen on ext4 of Linux 6.18: a direct write that extends the file does not tell the page cache, as \
                  buffered writes, ftruncate and fallocate do. Stores past the old end of file show (mmap(2) leaves \
                  that open); later stores there, through a mapping that was writable before, get no block if blocks \
-                 are smaller than pages: lseek calls them a hole, and after fsync they are lost",
+                 are smaller than pages: lseek calls them a hole, and after fsync they are lost. Zeroing a part of such \
+                 a block changes nothing about that",
         answer: never,
         effect: extended_behind_mapping,
     },
