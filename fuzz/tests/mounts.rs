@@ -1,84 +1,17 @@
 //! `--mkfs` from outside. These tests need root, zram and loop devices, and the three mkfs.
 
-mod left;
+mod made;
 
-use ffi::LoopDevice;
-use left::{MARK, State};
-use parking_lot::{Mutex, MutexGuard};
+use made::{FOLIOFUZZ, Scratch, State, nothing, processes};
 use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const FOLIOFUZZ: &str = env!("CARGO_BIN_EXE_foliofuzz");
 /// How many times a campaign is killed, if not as often as below.
 const KILLS: &str = "FOLIOFUZZ_TEST_KILLS";
-
-/// One test at a time: they look at all that is mounted and attached.
-static ALONE: Mutex<()> = Mutex::new(());
-
-/// The directory of a test, with one for temporary files in it.
-struct Scratch {
-    _alone: MutexGuard<'static, ()>,
-    test: &'static str,
-    dir: PathBuf,
-}
-
-impl Scratch {
-    fn new(test: &'static str) -> Scratch {
-        let _alone = ALONE.lock();
-        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
-        let _ = std::fs::remove_dir_all(&dir);
-        std::fs::create_dir_all(dir.join("tmp")).unwrap();
-        Scratch { _alone, test, dir }
-    }
-
-    fn temporary(&self) -> PathBuf {
-        self.dir.join("tmp")
-    }
-
-    /// This command with these arguments, one word each.
-    fn command(&self, program: &str, words: &[&str]) -> Command {
-        let mut command = Command::new(program);
-        command.args(words).current_dir(&self.dir).env(MARK, self.test).env("TMPDIR", self.temporary());
-        command
-    }
-
-    fn foliofuzz(&self, words: &[&str]) -> Output {
-        self.command(FOLIOFUZZ, words).output().unwrap()
-    }
-
-    /// A short run without the model that has to agree. What it said.
-    #[track_caller]
-    fn agrees(&self, words: &[&str]) -> serde_json::Value {
-        let run = ["run", "--json", "--no-model", "--seed", "1"];
-        let output = self.foliofuzz(&[&run, words].concat());
-        assert_eq!(output.status.code(), Some(0), "{words:?}: {output:?}");
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
-
-    /// A command that is refused in one line.
-    #[track_caller]
-    fn refused(&self, mut command: Command) -> String {
-        let output = command.output().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{command:?}: {said}");
-        said.trim_end().strip_prefix("foliofuzz: ").unwrap_or(&said).to_owned()
-    }
-
-    /// An empty block device over a file that is nowhere.
-    fn device(&self) -> (LoopDevice, String) {
-        let image = self.dir.join("image");
-        let file = File::options().create_new(true).read(true).write(true).open(&image).unwrap();
-        std::fs::remove_file(&image).unwrap();
-        file.set_len(400 << 20).unwrap();
-        let device = LoopDevice::attach(&file).unwrap();
-        let path = format!("/dev/loop{}", device.number);
-        (device, path)
-    }
-}
 
 #[test]
 #[ignore = "needs root"]
@@ -89,7 +22,7 @@ fn the_same_programs_run_on_every_file_system_and_nothing_is_left() {
         ["--programs", "300", "--mkfs", "xfs -b size=1k", "--mkfs", "ext4", "--mkfs", "btrfs", "--mkfs", "tmpfs"];
     let summary = scratch.agrees(&words);
     assert_eq!(State::now(&scratch.temporary()), before, "it was not all given back when the command ended");
-    left::nothing(scratch.test, &scratch.temporary(), &before, "the run");
+    nothing(scratch.test, &scratch.temporary(), &before, "the run");
     let targets = summary["targets"].as_array().unwrap();
     let names: Vec<&str> = targets.iter().map(|target| target["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["xfs -b size=1k", "ext4", "btrfs", "tmpfs"]);
@@ -230,6 +163,23 @@ fn a_file_is_replayed_and_minimized_on_a_made_file_system() {
     assert_eq!(scratch.refused(two), "this runs on one file system at a time: say --mkfs once");
 }
 
+/// The model's corpus on the kernel, lane after lane.
+#[test]
+#[ignore = "needs root"]
+fn seeds_and_what_once_went_wrong_agree_on_every_file_system() {
+    let scratch = Scratch::new("corpus");
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus");
+    let all = ["seeds", "regressions"].map(|dir| std::fs::read_dir(corpus.join(dir)).unwrap().flatten());
+    let files: Vec<PathBuf> = all.into_iter().flatten().map(|entry| entry.path()).collect();
+    assert!(files.len() > 60, "{}", files.len());
+    for mkfs in ["xfs", "xfs -b size=1k", "ext4", "ext4 -b 1024", "ext4 -b 2048", "btrfs", "tmpfs"] {
+        let output = scratch.command(FOLIOFUZZ, &["replay", "--mkfs", mkfs]).args(&files).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{mkfs}: {said}{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(said.lines().count(), files.len(), "{said}");
+    }
+}
+
 fn campaign(scratch: &Scratch, words: &[&str]) -> Child {
     let run = ["run", "--json", "--no-model", "--seed", "3", "--out", "findings"];
     scratch.command(FOLIOFUZZ, &[&run, words].concat()).stdout(Stdio::piped()).spawn().unwrap()
@@ -245,8 +195,8 @@ fn a_worker_that_dies_is_replaced_on_the_same_mount() {
     let worker = loop {
         assert!(begun.elapsed() < Duration::from_secs(10), "no worker was started");
         std::thread::sleep(Duration::from_millis(300));
-        let processes = left::processes(scratch.test);
-        if let Some((worker, _)) = processes.iter().find(|(_, line)| line.contains(" worker ")) {
+        let found = processes(scratch.test);
+        if let Some((worker, _)) = found.iter().find(|(_, line)| line.contains(" worker ")) {
             break *worker;
         }
     };
@@ -260,7 +210,7 @@ fn a_worker_that_dies_is_replaced_on_the_same_mount() {
     assert!(programs > finding["program"].as_u64().map(|number| number + 1), "it did not go on: {said}");
     let reproducer = std::fs::read_to_string(scratch.dir.join(finding["path"].as_str().unwrap())).unwrap();
     assert!(reproducer.contains("# Replay: foliofuzz replay --mkfs ext4 panic-"), "{reproducer}");
-    left::nothing(scratch.test, &scratch.temporary(), &before, "the campaign");
+    nothing(scratch.test, &scratch.temporary(), &before, "the campaign");
 }
 
 /// SIGKILL at any moment: while the keeper starts, during mkfs, at the mount, while programs run.
@@ -296,7 +246,7 @@ fn a_campaign_that_is_killed_leaves_nothing_and_the_next_one_works() {
         let status = campaign.wait().unwrap();
         let what = format!("kill {number} after {delay:?} of {kind:?}");
         assert_eq!(status.code(), None, "{what}: it had ended already");
-        left::nothing(scratch.test, &scratch.temporary(), &before, &what);
+        nothing(scratch.test, &scratch.temporary(), &before, &what);
         scratch.agrees(&[&["--programs", "3"], *kind].concat());
         assert_eq!(State::now(&scratch.temporary()), before, "after the run that followed {what}");
     }
