@@ -208,6 +208,36 @@ fn the_end_of_file_is_called_data_only_where_that_is_known() {
     assert!(!answer("xfs", 101, 5000), "there was data before the end");
 }
 
+/// Bytes 1000 to 1020 of a file that had 900 when they were stored, and 1000 when it grew.
+fn raised_twice(file_system: &str, raise: Op, grow: Op, outcome: Outcome) -> Bench {
+    let mut bench = on(file_system);
+    bench.truncate(900);
+    bench.fine(Op::range(MapWrite, 900, 200), Bytes(200));
+    bench.fine(raise, Done);
+    bench.fine(grow, outcome);
+    bench
+}
+
+#[test]
+fn stores_survive_on_ext4_where_space_was_allocated_up_to_the_end() {
+    let stale = written(1, 1000, 20);
+    let growths = [
+        (Op::range(Write, 5000, 10), Bytes(10)),
+        (Op::at(Truncate, 1020), Done),
+        (Op::range(ZeroRange, 5000, 10), Done),
+    ];
+    for (grow, outcome) in growths {
+        for raise in [Op::range(Fallocate, 0, 1000), Op::range(ZeroRange, 950, 50)] {
+            let found = |file_system| read(&mut raised_twice(file_system, raise, grow, outcome), 1000, &stale);
+            assert_eq!((found("ext4"), found("xfs")), (None, Some(1000)), "{raise}, {grow}");
+        }
+        let raise = Op::at(Truncate, 1000);
+        assert_eq!(read(&mut raised_twice("ext4", raise, grow, outcome), 1000, &stale), Some(1000), "{raise}, {grow}");
+    }
+    let mut below = raised_twice("ext4", Op::range(Fallocate, 0, 1000), Op::at(Truncate, 1020), Done);
+    assert_eq!(read(&mut below, 950, &written(1, 950, 20)), Some(950), "the first growth zeroes");
+}
+
 #[test]
 fn stores_past_the_end_survive_every_growth_on_tmpfs() {
     let stale = written(1, 1000, 20);

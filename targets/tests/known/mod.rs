@@ -48,6 +48,12 @@ fn shown_by(row: &str) -> Vec<Op> {
         "stores-past-eof-survive" => {
             vec![Op::at(Truncate, 1000), Op::range(MapWrite, 900, 200), Op::at(Truncate, 5000)]
         }
+        "stores-past-allocated-end-survive" => vec![
+            Op::range(Write, 0, 512),
+            Op::range(MapWrite, 0, 4096),
+            Op::range(Fallocate, 0, 3584),
+            Op::at(Truncate, 8192),
+        ],
         "failed-write-extends" => vec![fault(5000, 10, 0)],
         _ => panic!("no program shows {row}: add one"),
     }
