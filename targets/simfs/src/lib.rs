@@ -9,10 +9,14 @@
 //! | [`extents`] | a file's block map, its sequence counter, its size on the device |
 //! | [`failures`] | I/O that is going to fail |
 //! | [`flavour`](mod@flavour) | whose policies it follows |
-//! | [`file`](mod@file) | the file: locks, and what `iomap` asks of it |
+//! | [`file`](mod@file) | the file: locks, and what the page cache and `iomap` ask of it |
+//! | `alloc` | which blocks a range has or gets |
 //! | [`journal`] | transactions, pinned blocks, and the flush of the log |
 //! | [`direct`] | direct I/O: what runs alone, how an asynchronous write ends |
-//! | [`ops`] | the operations, with the locking and ordering rules of each flavour |
+//! | [`ops`] | what a file can be asked to do, with the locking and ordering rules of each flavour |
+//! | `resize` | truncate, and what else changes the size |
+//! | `fallocate` | giving a file blocks, and taking them from it |
+//! | `sync` | bringing a file to its device, and out of memory |
 //! | `selfwrite` | a write whose buffer is a mapping of the file itself |
 //! | [`space`] | space that runs out |
 //! | `release` | what becomes of blocks that a write got and did not come to |
@@ -23,6 +27,7 @@
 //! Locks, outer to inner: i_rwsem, cluster lock, invalidate_lock, transaction, folio lock, extent lock. The extent lock is
 //! short here: what changes extents is no transaction that could sleep. It protects the log, too.
 
+mod alloc;
 pub mod background;
 mod cache;
 pub mod crash;
@@ -31,6 +36,7 @@ pub mod device;
 pub mod direct;
 pub mod extents;
 pub mod failures;
+mod fallocate;
 pub mod file;
 pub mod flavour;
 pub mod invariants;
@@ -38,8 +44,10 @@ pub mod journal;
 mod log;
 pub mod ops;
 mod release;
+mod resize;
 mod selfwrite;
 pub mod space;
+mod sync;
 
 pub use crash::{Choose, Question, Wreck};
 pub use dax::DaxFile;
