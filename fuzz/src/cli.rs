@@ -46,7 +46,7 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Fuzz the model and directories (what happens without a command)
+    /// Fuzz the model and real file systems (what happens without a command)
     Run(run::Run),
     /// Arm historical bugs in the model, one at a time, and find them
     Hunt(hunt::Hunt),
@@ -68,7 +68,7 @@ enum Command {
     Faults,
     /// List the differences between file systems that are no findings, and why
     Known,
-    /// Measure what judging costs in directories, and the model's speed
+    /// Measure what judging costs on real file systems, and the model's speed
     Bench(bench::Bench),
     /// Serve a campaign: run programs on a directory
     #[command(hide = true)]

@@ -3,8 +3,10 @@
 use mounts::{Medium, Mount, Recipe};
 use oracle::TargetError;
 use std::fmt;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 /// A directory on the file system to be tested.
 #[derive(Clone, Debug)]
@@ -30,6 +32,16 @@ impl Place {
             Place::Dir(_) => None,
             Place::Made(mount) => Some(mount.namespace()),
         }
+    }
+
+    /// Runs `work` in the directory, in a thread of its own if that takes other mounts.
+    pub fn inside<R: Send>(&self, work: impl FnOnce(&Path) -> Result<R, TargetError> + Send) -> Result<R, TargetError> {
+        let Place::Made(mount) = self else { return work(self.dir()) };
+        let entered = || {
+            mount.enter().map_err(|trouble| TargetError::new(trouble.to_string()))?;
+            work(mount.dir())
+        };
+        thread::scope(|scope| scope.spawn(entered).join()).unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     /// The options that name the same place on the command line. They never say that something may be overwritten.

@@ -147,7 +147,7 @@ fn what_is_missing_is_said_in_one_sentence() {
 
 #[test]
 #[ignore = "needs root"]
-fn a_file_is_replayed_and_minimized_on_a_made_file_system() {
+fn files_are_replayed_and_minimized_and_speed_is_measured() {
     let scratch = Scratch::new("files");
     let file = scratch.dir.join("a.folio");
     let program =
@@ -159,6 +159,13 @@ fn a_file_is_replayed_and_minimized_on_a_made_file_system() {
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         assert!(String::from_utf8_lossy(&output.stdout).contains("\"found\":\"agree\""), "{output:?}");
     }
+    let bench = scratch.foliofuzz(&["bench", "--json", "--no-model", "--seconds", "1", "--mkfs", "ext4"]);
+    assert_eq!(bench.status.code(), Some(0), "{bench:?}");
+    let line: serde_json::Value = serde_json::from_slice(&bench.stdout).unwrap();
+    assert_eq!(
+        (&line["directories"][0]["dir"], &line["directories"][0]["file_system"]),
+        (&"ext4".into(), &"ext4".into())
+    );
     let two = scratch.command(FOLIOFUZZ, &["replay", "--mkfs", "ext4", "--mkfs", "xfs", file]);
     assert_eq!(scratch.refused(two), "this runs on one file system at a time: say --mkfs once");
 }

@@ -10,10 +10,12 @@ mod raw;
 #[cfg(feature = "faults")]
 mod strategies;
 
+use super::mkfs::Making;
 use super::style::{DIM, grouped, paint, say, table};
 use super::{Ending, Result, trouble};
 use clap::Args;
 use directory::DirectorySpeed;
+use foliofuzz::place::Place;
 use mix::Mix;
 use model::ModelSpeed;
 use serde::Serialize;
@@ -23,10 +25,12 @@ use targets::directory::DirectoryTarget;
 
 #[derive(Args)]
 pub(super) struct Bench {
-    /// Measure on the file system this directory is on; repeatable [default: /dev/shm if that is memory, else that
-    /// for temporary files]
+    /// Measure on the file system this directory is on; repeatable [default: without --mkfs, /dev/shm if that is
+    /// memory, else that for temporary files]
     #[arg(long, value_name = "DIR")]
     dir: Vec<PathBuf>,
+    #[command(flatten)]
+    making: Making,
     /// Leave out the model
     #[arg(long)]
     no_model: bool,
@@ -35,7 +39,7 @@ pub(super) struct Bench {
     cache: bool,
     /// Measure instead in how many programs each way of scheduling finds some faults; takes minutes
     #[cfg(feature = "faults")]
-    #[arg(long, conflicts_with_all = ["no_model", "cache", "dir", "seconds"])]
+    #[arg(long, conflicts_with_all = ["no_model", "cache", "dir", "mkfs", "seconds"])]
     strategies: bool,
     /// With --strategies: how many seeds
     #[cfg(feature = "faults")]
@@ -62,25 +66,27 @@ struct Report {
 }
 
 impl Bench {
-    pub(super) fn run(mut self) -> Result<Ending> {
+    pub(super) fn run(self) -> Result<Ending> {
         #[cfg(feature = "faults")]
         if self.strategies {
             let cells = strategies::measure(self.seed, self.seeds);
             self.say(&cells, |cells| strategies::print(cells))?;
             return Ok(Ending::Agree);
         }
-        if self.dir.is_empty() {
-            self.dir.push(default_dir());
+        let mut places: Vec<Place> = self.dir.iter().cloned().map(Place::Dir).collect();
+        places.extend(self.making.places()?);
+        if places.is_empty() {
+            places.push(Place::Dir(default_dir()));
         }
         if self.cache {
             let report = CacheReport {
                 index: index::measure(),
-                reads: cache::measure(&self.dir[0], self.seconds())?,
-                dir: self.dir[0].clone(),
+                reads: places[0].inside(|dir| cache::measure(dir, self.seconds()))?,
+                dir: places[0].to_string(),
             };
             self.say(&report, CacheReport::print)?;
         } else {
-            self.say(&self.measure()?, Report::print)?;
+            self.say(&self.measure(&places)?, Report::print)?;
         }
         Ok(Ending::Agree)
     }
@@ -98,14 +104,15 @@ impl Bench {
         Duration::from_secs_f64(self.seconds.clamp(0.1, 1e6))
     }
 
-    fn measure(&self) -> Result<Report> {
-        let measurements = usize::from(!self.no_model) + self.dir.len() * Mix::ALL.len();
+    fn measure(&self, places: &[Place]) -> Result<Report> {
+        let measurements = usize::from(!self.no_model) + places.len() * Mix::ALL.len();
         let share = self.seconds() / measurements as u32;
         // The directories come first: a user's typing error is not to be told after seconds of work.
         let mut directories = Vec::new();
-        for dir in &self.dir {
+        for place in places {
             for mix in Mix::ALL {
-                directories.push(directory::measure(dir, mix, self.seed, share)?);
+                let name = place.to_string();
+                directories.push(place.inside(|dir| directory::measure(dir, name, mix, self.seed, share))?);
             }
         }
         let model = (!self.no_model).then(|| model::measure(self.seed, share));
@@ -119,14 +126,14 @@ struct CacheReport {
     index: Vec<index::IndexSpeed>,
     reads: Vec<cache::ReadSpeed>,
     /// Where the file for pread is.
-    dir: PathBuf,
+    dir: String,
 }
 
 impl CacheReport {
     fn print(&self) {
         index::print(&self.index);
         cache::print(&self.reads);
-        say(paint(DIM, format!("pread reads a file in {}", self.dir.display())));
+        say(paint(DIM, format!("pread reads a file in {}", self.dir)));
     }
 }
 

@@ -6,7 +6,7 @@ use super::raw::Raw;
 use super::{DIM, Result, grouped, median, paint, say, table, trouble};
 use oracle::{Effect, FlatFile, Flavour, Geometry, Op, OpId, OpKind, Outcome, Sharing, Target};
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 use targets::directory::DirectoryTarget;
 
@@ -20,7 +20,8 @@ const ROUNDS_AT_LEAST: usize = 3;
 /// The figures of one mix in one directory: medians over rounds.
 #[derive(Serialize)]
 pub(super) struct DirectorySpeed {
-    dir: PathBuf,
+    /// Its name in reports.
+    dir: String,
     file_system: String,
     mix: Mix,
     /// What the mix has and the file system has not.
@@ -33,8 +34,8 @@ pub(super) struct DirectorySpeed {
     oracle_ops_per_second: f64,
 }
 
-/// Measures `mix` on the file system of `dir` for about as long as `share`.
-pub(super) fn measure(dir: &Path, mix: Mix, seed: u64, share: Duration) -> Result<DirectorySpeed> {
+/// Measures `mix` on the file system of `dir`, which reports call `name`, for about as long as `share`.
+pub(super) fn measure(dir: &Path, name: String, mix: Mix, seed: u64, share: Duration) -> Result<DirectorySpeed> {
     let begun = Instant::now();
     let mut turns = Turns::new(dir, mix, seed)?;
     let count = turns.calibrate(share)?;
@@ -45,7 +46,7 @@ pub(super) fn measure(dir: &Path, mix: Mix, seed: u64, share: Duration) -> Resul
     let median = |of: fn(&Times) -> f64| median(rounds.iter().map(of));
     let rate = |of: fn(&Times) -> f64| count as f64 / median(of);
     Ok(DirectorySpeed {
-        dir: dir.to_owned(),
+        dir: name,
         file_system: turns.target.file_system().to_owned(),
         mix,
         left_out: turns.left_out.iter().map(|kind| kind.info().name).collect(),
@@ -178,7 +179,7 @@ pub(super) fn print(speeds: &[DirectorySpeed]) {
         let rates = [speed.raw_ops_per_second, speed.judged_ops_per_second, speed.oracle_ops_per_second];
         let [raw, judged, oracle] = rates.map(|rate| grouped(rate as u64));
         let ratio = format!("{:.1} %", speed.judged_percent_of_raw);
-        let (dir, mix) = (speed.dir.display().to_string(), speed.mix.name().to_owned());
+        let (dir, mix) = (speed.dir.clone(), speed.mix.name().to_owned());
         vec![dir, speed.file_system.clone(), mix, raw, judged, ratio, oracle]
     };
     let heading = heading.map(str::to_owned).to_vec();
@@ -191,7 +192,7 @@ pub(super) fn print(speeds: &[DirectorySpeed]) {
             none if none.is_empty() => none,
             names => format!("; not there and left out: {names}"),
         };
-        let (dir, mix) = (dir.display(), speed.mix.name());
+        let mix = speed.mix.name();
         let ops = grouped(*ops_per_round as u64);
         say(paint(DIM, format!("{dir}, {mix}: medians of {rounds} rounds of {ops} operations{lacking}")));
     }
