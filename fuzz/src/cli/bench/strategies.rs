@@ -69,6 +69,5 @@ pub(super) fn print(cells: &[Cell]) {
         DIM,
         format!("medians over seeds, at most {} programs each; in brackets how many seeds found it", grouped(CAP)),
     ));
-    say(paint(DIM, "not measured: libFuzzer's guidance. Its target arms no fault; FaultSet::only in a copy of"));
-    say(paint(DIM, "fuzz/fuzz_targets/differential.rs does, and -print_final_stats=1 counts the runs until it stops."));
+    say(paint(DIM, "not measured: libFuzzer's guidance; docs/STRATEGIES.md says how, with FOLIOFUZZ_FAULT"));
 }
