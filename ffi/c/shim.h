@@ -54,4 +54,16 @@ int64_t shim_unshare_mounts(void);
 int64_t shim_enter_mounts(int namespace);
 int64_t shim_loop_attach(int image, uint32_t *number);
 
+/* uffd.c: memory whose missing pages make whoever touches them wait. Addresses and lengths are whole pages. */
+int64_t shim_uffd_open(void);
+int64_t shim_uffd_map(int fd, uint64_t len, void **base, int *poison);
+int64_t shim_uffd_next(int fd, uint64_t *address, uint32_t *thread);
+int64_t shim_uffd_copy(int fd, void *to, const void *from, uint64_t len);
+int64_t shim_uffd_zero(int fd, void *page, uint64_t len);
+int64_t shim_uffd_poison(int fd, void *page, uint64_t len);
+int64_t shim_uffd_wake(int fd, void *at, uint64_t len);
+int64_t shim_uffd_unregister(int fd, void *base, uint64_t len);
+int64_t shim_discard(void *at, uint64_t len);
+int64_t shim_allow(void *at, uint64_t len, int allowed);
+
 #endif

@@ -8,6 +8,7 @@
 //! - [`Mapping`]: a shared mapping whose loads and stores survive SIGBUS and say how far they came;
 //! - [`Guarded`]: memory that can be read only up to a byte, for writes that fail half way;
 //! - [`SharedPage`]: counters that a parent process can read while its child hangs;
+//! - [`Pausing`]: memory that stops a system call half way, until another thread says how it goes on;
 //! - [`unshare_mounts`], [`enter_mounts`], [`LoopDevice`]: what mounts need that leave nothing behind.
 //!
 //! It knows nothing of operations, oracles or targets.
@@ -19,6 +20,7 @@ mod file;
 mod map;
 mod memory;
 mod mount;
+mod pause;
 mod sys;
 
 pub use aio::Queue;
@@ -27,3 +29,4 @@ pub use file::{File, FileSystem, Space, SyncRange};
 pub use map::Mapping;
 pub use memory::{Aligned, Guarded, SharedPage, die_with_parent, page_size};
 pub use mount::{LoopDevice, enter_mounts, unshare_mounts};
+pub use pause::{CannotPause, PausableBuffer, Pause, Pausing, Poison, Seen, Supervisor, WriteOrder};

@@ -55,4 +55,15 @@ unsafe extern "C" {
     pub(crate) fn shim_unshare_mounts() -> i64;
     pub(crate) fn shim_enter_mounts(namespace: c_int) -> i64;
     pub(crate) fn shim_loop_attach(image: c_int, number: *mut u32) -> i64;
+
+    pub(crate) fn shim_uffd_open() -> i64;
+    pub(crate) fn shim_uffd_map(fd: c_int, len: u64, base: *mut *mut c_void, poison: *mut c_int) -> i64;
+    pub(crate) fn shim_uffd_next(fd: c_int, address: *mut u64, thread: *mut u32) -> i64;
+    pub(crate) fn shim_uffd_copy(fd: c_int, to: *mut c_void, from: *const c_void, len: u64) -> i64;
+    pub(crate) fn shim_uffd_zero(fd: c_int, page: *mut c_void, len: u64) -> i64;
+    pub(crate) fn shim_uffd_poison(fd: c_int, page: *mut c_void, len: u64) -> i64;
+    pub(crate) fn shim_uffd_wake(fd: c_int, at: *mut c_void, len: u64) -> i64;
+    pub(crate) fn shim_uffd_unregister(fd: c_int, base: *mut c_void, len: u64) -> i64;
+    pub(crate) fn shim_discard(at: *mut c_void, len: u64) -> i64;
+    pub(crate) fn shim_allow(at: *mut c_void, len: u64, allowed: c_int) -> i64;
 }
