@@ -6,6 +6,7 @@
 
 mod known;
 mod programs;
+mod steering;
 
 use mounts::{Medium, Mount, Recipe};
 use oracle::{Op, OpId, OpKind, Target};
