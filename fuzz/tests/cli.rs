@@ -372,3 +372,23 @@ fn bench_measures_whatever_programs_there_are() {
     let line: serde_json::Value = serde_json::from_str(text(&output.stdout).lines().last().unwrap()).unwrap();
     assert!(line.to_string().contains("flat"), "{line}");
 }
+
+/// Where system calls cannot be paused it says why, in a sentence, and fails.
+#[test]
+fn bench_measures_what_a_pause_costs_or_says_why_not() {
+    let dir = scratch("bench-pauses");
+    let output =
+        foliofuzz().args(["bench", "--pauses", "--json", "--seconds", "1", "--dir"]).arg(&dir).output().unwrap();
+    match ffi::Pausing::probe() {
+        Ok(_) => {
+            assert_eq!(code(&output), 0, "{output:?}");
+            let line: serde_json::Value = serde_json::from_str(text(&output.stdout).lines().last().unwrap()).unwrap();
+            let [plain, paused] = ["write_us", "paused_us"].map(|key| line[0][key].as_f64().unwrap());
+            assert!(0.0 < plain && plain < paused, "{line}");
+        }
+        Err(cannot) => {
+            assert_eq!(code(&output), 2, "{output:?}");
+            assert!(text(&output.stderr).contains(&cannot.to_string()), "{output:?}");
+        }
+    }
+}

@@ -6,6 +6,7 @@ mod directory;
 mod index;
 mod mix;
 mod model;
+mod pauses;
 mod raw;
 #[cfg(feature = "faults")]
 mod strategies;
@@ -37,9 +38,12 @@ pub(super) struct Bench {
     /// Measure the page cache itself instead: its index against maps, cached reads against memcpy and pread
     #[arg(long, conflicts_with = "no_model")]
     cache: bool,
+    /// Measure instead what it costs to stop a write half way and let it go on; needs the right to userfaultfd
+    #[arg(long, conflicts_with_all = ["no_model", "cache"])]
+    pauses: bool,
     /// Measure instead in how many programs each way of scheduling finds some faults; takes minutes
     #[cfg(feature = "faults")]
-    #[arg(long, conflicts_with_all = ["no_model", "cache", "dir", "mkfs", "seconds"])]
+    #[arg(long, conflicts_with_all = ["no_model", "cache", "pauses", "dir", "mkfs", "seconds"])]
     strategies: bool,
     /// With --strategies: how many seeds
     #[cfg(feature = "faults")]
@@ -78,7 +82,11 @@ impl Bench {
         if places.is_empty() {
             places.push(Place::Dir(default_dir()));
         }
-        if self.cache {
+        if self.pauses {
+            let share = self.seconds() / places.len() as u32;
+            let measure = |place: &Place| place.inside(|dir| pauses::measure(dir, place.to_string(), share));
+            self.say(&places.iter().map(measure).collect::<Result<Vec<_>>>()?, |speeds| pauses::print(speeds))?;
+        } else if self.cache {
             let report = CacheReport {
                 index: index::measure(),
                 reads: places[0].inside(|dir| cache::measure(dir, self.seconds()))?,
