@@ -92,14 +92,15 @@ fn ended(supervisor: &mut Supervisor) {
 fn a_write_stops_exactly_and_survives_eviction(stage: &Stage) {
     let (old, new) = (pattern(1, Stage::PAGES * PAGE), pattern(2, Stage::PAGES * PAGE));
     let last = if stage.order == WriteOrder::AsksAhead { Stage::PAGES - 1 } else { Stage::PAGES };
-    for page in (0..last).step_by(2) {
+    for page in 0..last {
         // Over nothing that is cached; over folios of a page, as reading a hole through a mapping makes them; and
-        // behind the end of the file.
+        // behind the end of the file, but for pages at the end of what is a chunk of xfs after some folios there.
         stage.hold(&old);
-        if page % 3 > 0 {
+        let state = if page % 8 == 7 { page / 8 % 2 } else { page % 3 };
+        if state > 0 {
             stage.file.truncate(0).unwrap();
         }
-        if page % 3 == 1 {
+        if state == 1 {
             stage.file.truncate(Stage::PAGES * PAGE).unwrap();
             stage.pages_written(&new);
         }
