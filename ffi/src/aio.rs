@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd};
 /// A context of asynchronous I/O, io_setup(2), for one write at a time; destroyed when dropped.
 #[derive(Debug)]
 pub struct Queue {
-    context: u64,
+    pub(crate) context: u64,
 }
 
 impl Queue {

@@ -39,6 +39,7 @@ pub use probe::{CannotPause, Pausing, Poison};
 pub use stopped::Pause;
 pub use supervisor::{Seen, Supervisor};
 
+use crate::aio::Queue;
 use crate::error::{Error, Result, check};
 use crate::file::File;
 use crate::{page_size, sys};
@@ -175,6 +176,29 @@ impl PausableBuffer {
         let from = self.memory.at(&self.memory.content(), at, len);
         // SAFETY: the range lies in memory that stays mapped as long as `self`.
         check("pwrite", unsafe { sys::shim_pwrite(file.as_fd().as_raw_fd(), from, len, off) })
+    }
+
+    /// As [`PausableBuffer::pwrite_to`], and waits until what was written is on the device: pwritev2(2) with
+    /// `RWF_DSYNC`.
+    ///
+    /// # Panics
+    /// If the range leaves the buffer.
+    pub fn pwrite_dsync_to(&self, file: &File, at: u64, len: u64, off: u64) -> Result<u64> {
+        let from = self.memory.at(&self.memory.content(), at, len);
+        // SAFETY: the range lies in memory that stays mapped as long as `self`.
+        check("pwritev2", unsafe { sys::shim_pwrite_dsync(file.as_fd().as_raw_fd(), from, len, off) })
+    }
+
+    /// As [`Queue::write`], from this buffer: io_submit(2). It stops in the submission, as that looks at the memory.
+    ///
+    /// # Panics
+    /// If the range leaves the buffer.
+    pub fn submit_to(&self, queue: &mut Queue, file: &File, at: u64, len: u64, off: u64) -> Result<u64> {
+        let from = self.memory.at(&self.memory.content(), at, len);
+        let fd = file.as_fd().as_raw_fd();
+        // SAFETY: the range lies in memory that stays mapped as long as `self`; the kernel is done with it when the
+        // call returns; the queue is borrowed exclusively: the only request is this one.
+        check("io_submit", unsafe { sys::shim_aio_pwrite(queue.context, fd, from, len, off) })
     }
 
     /// Reads up to `len` bytes at `off` into the buffer at `at`: pread(2), otherwise as [`PausableBuffer::pwrite_to`].

@@ -4,7 +4,7 @@ mod common;
 mod stopping;
 
 use common::{PAGE, pattern, scratch};
-use ffi::{File, Mapping, WriteOrder};
+use ffi::{File, Mapping, PausableBuffer, Queue, WriteOrder};
 use std::thread;
 use stopping::{content, ended, filled, joined, paused, pausing, watched};
 
@@ -156,6 +156,14 @@ fn a_read_stops_with_what_comes_before_delivered() {
     assert_eq!((buffer.load(0, &mut seen), seen), (8 * PAGE, bytes));
 }
 
+/// The ways to write, each of which has to stop.
+type Write = fn(&PausableBuffer, &File, u64) -> ffi::Result<u64>;
+const WRITES: [Write; 3] = [
+    |buffer, file, len| buffer.pwrite_to(file, 0, len, 0),
+    |buffer, file, len| buffer.pwrite_dsync_to(file, 0, len, 0),
+    |buffer, file, len| buffer.submit_to(&mut Queue::new()?, file, 0, len, 0),
+];
+
 #[test]
 fn a_direct_write_stops_before_it_is_submitted() {
     let Some(pausing) = pausing() else { return };
@@ -164,28 +172,51 @@ fn a_direct_write_stops_before_it_is_submitted() {
         println!("not tested: {} has no direct I/O", file.file_system().unwrap().name());
         return;
     };
-    let old = vec![7; 8 * PAGE as usize];
-    file.pwrite(&old, 0).unwrap();
-    file.fsync().unwrap();
-    let (buffer, mut supervisor, bytes) = filled(&pausing, 8);
-    supervisor.leave_missing(5).unwrap();
-    let map = Mapping::shared(&file, 8 * PAGE).unwrap();
-    let answer = watched(
-        &buffer,
-        supervisor,
-        |buffer| buffer.pwrite_to(&direct, 0, 8 * PAGE, 0),
-        |mut supervisor| {
-            let pause = paused(&mut supervisor);
-            assert_eq!(pause.page(), 5);
-            let mut seen = vec![0; PAGE as usize];
-            assert_eq!(map.load(7 * PAGE, &mut seen), PAGE);
-            assert_eq!(seen, old[..PAGE as usize]);
-            pause.resume().unwrap();
-            ended(&mut supervisor);
-        },
-    );
-    assert_eq!(answer, Ok(8 * PAGE));
-    assert_eq!(content(&file), bytes);
+    for write in WRITES {
+        let old = vec![7; 8 * PAGE as usize];
+        file.pwrite(&old, 0).unwrap();
+        file.fsync().unwrap();
+        let (buffer, mut supervisor, bytes) = filled(&pausing, 8);
+        supervisor.leave_missing(5).unwrap();
+        let map = Mapping::shared(&file, 8 * PAGE).unwrap();
+        let answer = watched(
+            &buffer,
+            supervisor,
+            |buffer| write(buffer, &direct, 8 * PAGE),
+            |mut supervisor| {
+                let pause = paused(&mut supervisor);
+                assert_eq!(pause.page(), 5);
+                let mut seen = vec![0; PAGE as usize];
+                assert_eq!(map.load(7 * PAGE, &mut seen), PAGE);
+                assert_eq!(seen, old[..PAGE as usize]);
+                pause.resume().unwrap();
+                ended(&mut supervisor);
+            },
+        );
+        assert_eq!(answer, Ok(8 * PAGE));
+        assert_eq!(content(&file), bytes);
+    }
+}
+
+#[test]
+fn every_way_to_write_through_the_cache_stops() {
+    let Some(pausing) = pausing() else { return };
+    for write in WRITES {
+        let file = scratch();
+        let (buffer, mut supervisor, bytes) = filled(&pausing, 8);
+        supervisor.leave_missing(5).unwrap();
+        let answer = watched(
+            &buffer,
+            supervisor,
+            |buffer| write(buffer, &file, 8 * PAGE),
+            |mut supervisor| {
+                assert_eq!(paused(&mut supervisor).page(), 5);
+                ended(&mut supervisor);
+            },
+        );
+        assert_eq!(answer, Ok(8 * PAGE));
+        assert_eq!(content(&file), bytes);
+    }
 }
 
 #[test]

@@ -208,6 +208,7 @@ macro_rules! stops_on {
 stops_on! {
     calls_stop_on_xfs_4k   "xfs -b size=4096";
     calls_stop_on_xfs_1k   "xfs -b size=1024";
+    calls_stop_on_xfs_16k  "xfs -b size=16384";
     calls_stop_on_ext4_4k  "ext4 -b 4096";
     calls_stop_on_ext4_1k  "ext4 -b 1024";
     calls_stop_on_btrfs    "btrfs";
