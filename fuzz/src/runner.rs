@@ -25,10 +25,10 @@ use targets::model::{Medium, Model};
 
 /// So many places without a completed operation are a livelock. A healthy one passes a few hundred, and some for
 /// every page and block it touches: most where every block is an extent of its own and has to be written and evicted
-/// to make room for the next.
+/// to make room for the next, or where a whole window of readahead comes to nothing for each page that is read.
 fn patience(geometry: &Geometry) -> u64 {
     let [pages, blocks] = [geometry.page, geometry.block].map(|unit| geometry.file_limit / u64::from(unit));
-    20_000 + 64 * pages + 256 * blocks
+    20_000 + (64 + 16 * u64::from(geometry.readahead_pages)) * pages + 256 * blocks
 }
 
 /// Runs programs on the model, keeping memory from one to the next.

@@ -44,7 +44,7 @@ fn odd_but_valid_programs_survive_their_bytes() {
         block: 2048,
         max_order: 6,
         memory_pages: u16::MAX,
-        readahead_pages: u16::MAX,
+        readahead_pages: oracle::MAX_READAHEAD,
         stable_pages: false,
         flavour: Flavour::Xfs58,
         file_limit: 16 << 20,

@@ -81,6 +81,10 @@ impl Sharing {
     }
 }
 
+/// Most pages a window of readahead may have: twice Linux's 128 KiB in pages of 4 KiB. A window may come to nothing for
+/// every page that is read, so with windows as large as a file a read takes the square of its length.
+pub const MAX_READAHEAD: u16 = 64;
+
 /// Everything about a run that is not an operation or a scheduling choice.
 ///
 /// All sizes are in bytes; page and block are powers of two.
@@ -94,7 +98,7 @@ pub struct Geometry {
     pub max_order: u8,
     /// Pages the cache may hold before an allocation has to reclaim; 0 is no limit.
     pub memory_pages: u16,
-    /// Most pages the cache reads ahead, or maps around a fault; 0 is neither.
+    /// Most pages the cache reads ahead, or maps around a fault, up to [`MAX_READAHEAD`]; 0 is neither.
     pub readahead_pages: u16,
     /// The device computes checksums: what is being written must not change.
     pub stable_pages: bool,
@@ -138,6 +142,8 @@ impl Geometry {
             Err("dax needs blocks of a page")
         } else if self.max_order > 6 || self.max_order < self.min_order() {
             Err("max_order must be at most 6, and a folio of that order must hold a block")
+        } else if self.readahead_pages > MAX_READAHEAD {
+            Err("readahead_pages must be at most 64")
         } else if self.file_limit == 0 || !self.file_limit.is_multiple_of(u64::from(self.page.max(self.block))) {
             Err("file_limit must be a positive multiple of page and block")
         } else if self.floor > self.file_limit {

@@ -18,7 +18,7 @@ pub mod target;
 
 pub use durable::Durable;
 pub use flat::FlatFile;
-pub use geometry::{Flavour, Geometry, Sharing};
+pub use geometry::{Flavour, Geometry, MAX_READAHEAD, Sharing};
 pub use judge::Judge;
 pub use op::{Effect, OPS, Op, OpId, OpInfo, OpKind, Shape};
 pub use outcome::{Class, Divergence, Errno, Outcome};

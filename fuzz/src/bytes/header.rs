@@ -7,7 +7,7 @@ use super::stream::{Input, Output};
 use super::swarm::Cast;
 use crate::program::{MAX_OVERLAPPING, PLAIN, max_file_limit};
 use faults::Needs;
-use oracle::{Flavour, Geometry, Sharing};
+use oracle::{Flavour, Geometry, MAX_READAHEAD, Sharing};
 
 /// Bytes of the table form.
 pub const HEADER_LEN: usize = 6;
@@ -180,7 +180,7 @@ fn decode_explicit(input: &mut Input<'_>) -> (Geometry, usize) {
         geometry.floor = 1 + floor % geometry.file_limit;
         geometry.stripe = (sector * (1 + stripe % (u64::from(u32::MAX) / sector))) as u32;
     }
-    geometry.readahead_pages = input.number() as u16;
+    geometry.readahead_pages = (input.number() % (u64::from(MAX_READAHEAD) + 1)) as u16;
     geometry.stable_pages = input.byte() & 1 == 1;
     (geometry, lanes)
 }
