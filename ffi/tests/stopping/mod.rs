@@ -5,13 +5,16 @@
 
 use crate::common::{PAGE, pattern};
 use ffi::{CannotPause, File, PausableBuffer, Pause, Pausing, Seen, Supervisor};
+use std::os::unix::fs::MetadataExt;
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 
 pub(crate) fn allowed_to_all() -> bool {
-    std::fs::read_to_string("/proc/sys/vm/unprivileged_userfaultfd").is_ok_and(|value| value.trim() == "1")
+    let by_sysctl = std::fs::read_to_string("/proc/sys/vm/unprivileged_userfaultfd");
+    let by_device = std::fs::metadata("/dev/userfaultfd");
+    by_sysctl.is_ok_and(|value| value.trim() == "1") || by_device.is_ok_and(|device| device.mode() & 0o6 == 0o6)
 }
 
 /// None where this user may not, or where the kernel has no such thing; said, and never as root on one that has.
