@@ -11,7 +11,7 @@ use crate::explore::Exploration;
 use crate::panics::quietly;
 use crate::program::Program;
 use crate::verdict::{Answer, Recorded, Verdict, divergence_of};
-use crate::watch::{Broken, Watch};
+use crate::watch::{Broken, Watch, Watched};
 use faults::FaultSet;
 use lanes::anchored::record_steps;
 use lanes::policy::policy_of;
@@ -136,7 +136,7 @@ impl Runner {
         if crashes {
             judge.expect_crashes();
         }
-        let watched = Arc::new(Mutex::new(model.clone()));
+        let watched = Watched::new(Mutex::new(Arc::downgrade(&model)));
         let broken = Broken::default();
         let policy = match watch {
             true => Box::new(Watch { inner: policy, model: watched.clone(), broken: broken.clone() }),

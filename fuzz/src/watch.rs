@@ -5,17 +5,21 @@
 use lanes::{LaneId, Place, Policy, View};
 use oracle::Divergence;
 use parking_lot::Mutex;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use targets::model::Model;
 
 /// The first broken rule, with the place at which it was found broken.
 pub(crate) type Broken = Arc<Mutex<Option<(Place, Divergence)>>>;
 
+/// The model that is running; a crash replaces it. Not kept alive from here: a lane that sleeps in it when the run ends
+/// leaves a waker there, the waker has the run, the run has its policy, and the policy has this.
+pub(crate) type Watched = Arc<Mutex<Weak<Model>>>;
+
 /// A policy that decides as `inner` does, and has the model checked at every place.
 pub(crate) struct Watch {
     pub(crate) inner: Box<dyn Policy>,
-    /// The model that is running: a crash replaces it.
-    pub(crate) model: Arc<Mutex<Arc<Model>>>,
+    /// The model that is running.
+    pub(crate) model: Watched,
     pub(crate) broken: Broken,
 }
 
@@ -40,7 +44,8 @@ impl Policy for Watch {
         self.inner.arrived(place);
         let mut broken = self.broken.lock();
         if broken.is_none()
-            && let Err(divergence) = self.model.lock().check(false)
+            && let Some(model) = self.model.lock().upgrade()
+            && let Err(divergence) = model.check(false)
         {
             *broken = Some((place, divergence));
         }

@@ -5,6 +5,7 @@ use crate::answers::{content_at_rest, digest, size_at_rest};
 use crate::explore::explore;
 use crate::program::Program;
 use crate::verdict::Answer;
+use crate::watch::Watched;
 use lanes::{End, Event, Lane, LaneId, Report, Sim, Task, Y, run};
 use oracle::{Class, Divergence, Effect, Judge, Op, OpId, OpKind, Outcome};
 use parking_lot::Mutex;
@@ -55,12 +56,12 @@ impl<'a> Shared<'a> {
     }
 
     /// Runs the program, from boot to boot if there are crashes in it.
-    pub(super) fn boots(&mut self, sim: &Arc<Sim>, watched: &Mutex<Arc<Model>>) -> Report {
+    pub(super) fn boots(&mut self, sim: &Arc<Sim>, watched: &Watched) -> Report {
         let mut report = run(sim, self.lanes(sim, 0, self.program.lanes.len()));
         while let End::Halted = report.end {
             let Some((crash, wreck)) = self.wreck.lock().take() else { break }; // no boot is wanted
             self.model = self.model.recover(wreck);
-            *watched.lock() = self.model.clone();
+            *watched.lock() = Arc::downgrade(&self.model);
             if let Err(divergence) = self.boot(&sim.task(LaneId(0)), crash) {
                 self.diverge(divergence);
                 return Report { end: End::Done, ..report };
