@@ -10,6 +10,10 @@
 //! them on the device. Where the size is one that an appending write led to, the block before it has that write's
 //! bytes, or later ones.
 //!
+//! A crash may leave old bytes behind the end of file, in the block that holds it. Whoever extends the file has to zero
+//! them, but in the cache: until a sync covers them, the next crash may bring them back. (xfs of Linux 6.18 does so,
+//! asked on a mount: a write with O_DSYNC makes the size durable that covers them, and not the zeros before it.)
+//!
 //! Events are only written down while a program runs. They are looked at once, at the crash.
 
 use crate::fill::fill_written;
@@ -53,6 +57,16 @@ struct Growth {
     passing: bool,
 }
 
+/// Where the bytes of a version are from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// The file at the last durable point; zeros behind its end.
+    Base,
+    /// What the last crash has left behind the end of file: one of [`Durable::leftovers`].
+    Leftover(usize),
+    Fill(Fill),
+}
+
 /// When a version came to be: the number of its event and one, 0 for the last durable point.
 type Time = usize;
 
@@ -64,7 +78,7 @@ const UNFINISHED: Time = usize::MAX;
 pub struct Segment {
     /// Which bytes.
     pub range: Range<u64>,
-    versions: Vec<(Time, Option<Fill>)>,
+    versions: Vec<(Time, Source)>,
 }
 
 /// What is wrong with a file after a crash.
@@ -85,6 +99,8 @@ pub struct Durable {
     block: u64,
     /// The file at the last point at which everything of it was on the device.
     base: Vec<u8>,
+    /// What the device may have behind the end of `base`, in its block.
+    leftovers: Vec<(Range<u64>, Vec<u8>)>,
     events: Vec<Event>,
     /// For each lane, how many events there were when its operation began.
     began: Vec<usize>,
@@ -95,12 +111,21 @@ pub struct Durable {
 impl Durable {
     /// A file all of which is on the device. `block` is the file system's block size in bytes.
     pub fn new(content: &[u8], block: u64) -> Durable {
-        Durable { block, base: content.to_vec(), events: Vec::new(), began: Vec::new(), unfinished: Vec::new() }
+        let base = content.to_vec();
+        Durable { block, base, leftovers: Vec::new(), events: Vec::new(), began: Vec::new(), unfinished: Vec::new() }
     }
 
     /// The machine has come up again, and this is the file.
     pub fn restart(&mut self, content: &[u8]) {
-        *self = Durable::new(content, self.block);
+        let size = content.len() as u64;
+        let mut leftovers = Vec::new();
+        for segment in self.segments(size) {
+            if size <= segment.range.start && segment.range.end <= size.next_multiple_of(self.block) {
+                let old = self.versions(&segment).into_iter().filter(|bytes| bytes.iter().any(|byte| *byte != 0));
+                leftovers.extend(old.map(|bytes| (segment.range.clone(), bytes)));
+            }
+        }
+        *self = Durable { leftovers, ..Durable::new(content, self.block) };
     }
 
     /// An operation of `lane` begins. If it is a sync, it promises what is complete by now.
@@ -122,6 +147,9 @@ impl Durable {
     /// An operation has completed that may have put the size `to` on the device, coming from `from`. `write` has
     /// the bytes of a write that appended them. To be said before what it [changed](Durable::changed).
     pub fn resized(&mut self, from: u64, to: u64, write: Option<Range<u64>>) {
+        let cut = |(range, _): &(Range<u64>, Vec<u8>)| range.start.max(from)..range.end.min(to);
+        let zeroed: Vec<Range<u64>> = self.leftovers.iter().map(cut).collect();
+        zeroed.into_iter().for_each(|range| self.changed(range, Fill::Zero));
         self.events.push(Event::Size(Growth { from, to, write, passing: false }));
     }
 
@@ -181,7 +209,8 @@ impl Durable {
 
     /// The file cut where the versions of its bytes change, at `size`, and at the blocks' ends around it.
     pub fn segments(&self, size: u64) -> Vec<Segment> {
-        let mut cuts = vec![0, self.base.len() as u64, size, size.saturating_sub(1) / self.block * self.block];
+        let last = size.saturating_sub(1) / self.block * self.block;
+        let mut cuts = vec![0, self.base.len() as u64, size, last, size.next_multiple_of(self.block)];
         let mut cut = |range: &Range<u64>| cuts.extend([range.start, range.end]);
         for event in &self.events {
             match event {
@@ -191,6 +220,7 @@ impl Durable {
             }
         }
         self.unfinished.iter().for_each(|(range, _)| cut(range));
+        self.leftovers.iter().for_each(|(range, _)| cut(range));
         cuts.sort_unstable();
         cuts.dedup();
         cuts.windows(2).map(|pair| self.segment(pair[0]..pair[1])).collect()
@@ -198,37 +228,42 @@ impl Durable {
 
     fn segment(&self, range: Range<u64>) -> Segment {
         let covers = |other: &Range<u64>| other.start <= range.start && range.end <= other.end;
-        let mut versions = vec![(0, None)];
+        let mut versions = vec![(0, Source::Base)];
+        let left = self.leftovers.iter().enumerate().filter(|(_, (left, _))| covers(left));
+        versions.extend(left.map(|(number, _)| (0, Source::Leftover(number))));
         for (number, event) in self.events.iter().enumerate() {
             match event {
-                Event::Bytes(changed, fill) if covers(changed) => versions.push((number + 1, Some(*fill))),
+                Event::Bytes(changed, fill) if covers(changed) => versions.push((number + 1, Source::Fill(*fill))),
                 Event::Synced(Scope::Bytes(synced), upto) if covers(synced) => forget(&mut versions, *upto),
                 Event::Synced(Scope::File, upto) => forget(&mut versions, *upto),
                 Event::Bytes(..) | Event::Size(_) | Event::Synced(..) => {}
             }
         }
         let unfinished = self.unfinished.iter().filter(|(changed, _)| covers(changed));
-        versions.extend(unfinished.map(|(_, fill)| (UNFINISHED, Some(*fill))));
+        versions.extend(unfinished.map(|(_, fill)| (UNFINISHED, Source::Fill(*fill))));
         Segment { range, versions }
     }
 
     /// The bytes of a segment in one of its versions.
-    fn bytes(&self, range: &Range<u64>, fill: Option<Fill>) -> Vec<u8> {
+    fn bytes(&self, range: &Range<u64>, source: Source) -> Vec<u8> {
         let mut bytes = vec![0; (range.end - range.start) as usize];
-        match fill {
-            Some(Fill::Written(id)) => fill_written(&mut bytes, id, range.start),
-            Some(Fill::Zero) => {}
-            None if range.start < self.base.len() as u64 => {
+        match source {
+            Source::Fill(Fill::Written(id)) => fill_written(&mut bytes, id, range.start),
+            Source::Base if range.start < self.base.len() as u64 => {
                 bytes.copy_from_slice(&self.base[range.start as usize..range.end as usize]);
             }
-            None => {}
+            Source::Leftover(number) => {
+                let (left, old) = &self.leftovers[number];
+                bytes.copy_from_slice(&old[(range.start - left.start) as usize..(range.end - left.start) as usize]);
+            }
+            Source::Fill(Fill::Zero) | Source::Base => {}
         }
         bytes
     }
 
     /// The bytes of a segment in each of its versions, oldest first.
     pub fn versions(&self, segment: &Segment) -> Vec<Vec<u8>> {
-        segment.versions.iter().map(|(_, fill)| self.bytes(&segment.range, *fill)).collect()
+        segment.versions.iter().map(|(_, source)| self.bytes(&segment.range, *source)).collect()
     }
 
     fn judge_segment(&self, segment: &Segment, content: &[u8]) -> Result<(), Wrong> {
@@ -274,7 +309,7 @@ impl Durable {
         let is_data = |segment: &&Segment| {
             let inside = range.start <= segment.range.start && segment.range.end <= range.end;
             let complete = segment.versions.iter().rfind(|(time, _)| *time <= upto);
-            inside && matches!(complete, Some((_, Some(Fill::Written(_)))))
+            inside && matches!(complete, Some((_, Source::Fill(Fill::Written(_)))))
         };
         segments.iter().filter(is_data).map(|segment| segment.range.end).max().unwrap_or(0)
     }
@@ -288,7 +323,7 @@ impl Durable {
         let inside = |segment: &&Segment| tail.start <= segment.range.start && segment.range.end <= tail.end;
         for segment in segments.iter().filter(inside) {
             let recent = segment.versions.iter().filter(|(version, _)| *version > time);
-            let versions: Vec<Vec<u8>> = recent.map(|(_, fill)| self.bytes(&segment.range, *fill)).collect();
+            let versions: Vec<Vec<u8>> = recent.map(|(_, source)| self.bytes(&segment.range, *source)).collect();
             let found = &content[segment.range.start as usize..segment.range.end as usize];
             let is_old = |at: &usize| versions.iter().all(|version| version[*at] != found[*at]);
             if let Some(from) = (0..found.len()).find(is_old) {
@@ -302,7 +337,7 @@ impl Durable {
 }
 
 /// Drops what is older than the newest that was there before event `upto`: that one is durable.
-fn forget(versions: &mut Vec<(Time, Option<Fill>)>, upto: usize) {
+fn forget(versions: &mut Vec<(Time, Source)>, upto: usize) {
     let durable = versions.iter().map(|(time, _)| *time).filter(|time| *time <= upto).max().unwrap_or(0);
     versions.retain(|(time, _)| *time >= durable);
 }

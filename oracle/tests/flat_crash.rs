@@ -179,3 +179,42 @@ fn a_report_names_what_would_have_been_right() {
     assert!(divergence.detail.contains("or what 0.2 write off=0 len=100 wrote there"), "{divergence}");
     assert!(divergence.detail.ends_with("found zeros [00 00 00 00 00 00 00 00 ..]"), "{divergence}");
 }
+
+#[test]
+fn what_a_crash_left_behind_the_end_may_come_back_until_its_zeros_are_synced() {
+    let mut bench = bench();
+    bench.write(0, 300);
+    sync(&mut bench);
+    bench.write(0, 2 * BLOCK);
+    // The first block is on the device, the size that covers it is not.
+    let lost = written(2, 0, 2 * BLOCK);
+    bench.file.recovered(CRASH, &lost[..300]).unwrap();
+    bench.fine(Op::range(OpKind::DirectWriteDsync, BLOCK, BLOCK), Outcome::Bytes(BLOCK));
+    let after = |gap: &[u8]| [&lost[..300], gap, &written(3, BLOCK, BLOCK)].concat();
+    let (zeros, old) = (vec![0; (BLOCK - 300) as usize], &lost[300..BLOCK as usize]);
+    assert_eq!(wrong(&bench, &after(&zeros)), None);
+    assert_eq!(wrong(&bench, &after(old)), None, "what was to be synced is behind it");
+    let mut other = old.to_vec();
+    other[7] ^= 2;
+    assert_eq!(wrong(&bench, &after(&other)), Some(Class::Disk), "it was never there");
+    let second = after(old);
+    bench.file.recovered(CRASH, &second[..400]).unwrap_err(); // the size was synced
+    sync(&mut bench);
+    assert_eq!(wrong(&bench, &after(&zeros)), None);
+    assert_eq!(wrong(&bench, &after(old)), Some(Class::Disk), "the zeros are synced");
+}
+
+#[test]
+fn what_a_crash_left_behind_the_end_is_there_for_the_next_one() {
+    let mut bench = bench();
+    bench.write(0, 300);
+    sync(&mut bench);
+    bench.write(0, BLOCK);
+    let lost = written(2, 0, BLOCK);
+    bench.file.recovered(CRASH, &lost[..300]).unwrap();
+    bench.file.recovered(CRASH, &lost[..300]).unwrap();
+    bench.truncate(BLOCK);
+    let zeros = vec![0; (BLOCK - 300) as usize];
+    assert_eq!(wrong(&bench, &lost), None);
+    assert_eq!(wrong(&bench, &[&lost[..300], &zeros].concat()), None);
+}
