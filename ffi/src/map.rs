@@ -79,6 +79,13 @@ impl Mapping {
         check("pwrite", unsafe { sys::shim_pwrite(fd, from, len, off) })
     }
 
+    /// Takes the pages out of the mapping; the file keeps them, and what was stored. They come back when they are
+    /// touched. madvise(2) with `MADV_DONTNEED`, which for a shared mapping of a file loses nothing.
+    pub fn let_go(&self) -> Result<()> {
+        // SAFETY: this is all of the mapping, and nobody has a reference into it.
+        check("madvise", unsafe { sys::shim_discard(self.base, self.len) }).map(drop)
+    }
+
     /// Writes the pages that hold `[off, off + len)` to the device and waits: msync(2) with `MS_SYNC`.
     ///
     /// # Panics

@@ -19,6 +19,7 @@
 //! | [`hunt`] | fresh programs against one armed fault |
 //! | [`mod@refresh`] | reproducers of faults on changed code |
 //! | [`sequential`] | a program on any target, lane after lane |
+//! | [`steered`] | a program on a real file system, under its schedule |
 //! | [`place`] | where a file system under test is |
 //! | [`worker`] | a directory under test, in a process that may die |
 //! | [`campaign`] | fresh programs on the model and on directories |
@@ -46,6 +47,7 @@ pub mod reproducer;
 pub mod runner;
 pub mod sequential;
 pub mod short;
+pub mod steered;
 mod stuck;
 pub mod text;
 pub mod timeline;

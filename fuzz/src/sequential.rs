@@ -37,6 +37,15 @@ pub fn fuzz(target: &mut dyn Target, generator: &Generator, programs: u64) -> Re
     Ok(None)
 }
 
+/// Looks at the file when all lanes are done: the target has to have what `flat` has, in its cache and on its device.
+pub(crate) fn at_rest(
+    target: &mut dyn Target,
+    flat: &mut FlatFile,
+    program: &Program,
+) -> Result<Result<(), Divergence>, TargetError> {
+    Run { target, flat, buf: &mut Vec::new(), trace: 0, ops: 0, steps: 0 }.at_rest(program)
+}
+
 /// One run.
 struct Run<'a> {
     target: &'a mut dyn Target,

@@ -30,7 +30,7 @@ mod print;
 
 pub use cursor::{ParseError, nearest};
 pub use parse::parse;
-pub(crate) use print::print;
+pub(crate) use print::{AnchorText, print};
 
 /// Version of the text form this program reads and writes.
 pub const VERSION: u64 = 1;

@@ -8,7 +8,7 @@ mod child;
 mod wire;
 
 pub use child::{Duty, serve};
-pub use wire::Lack;
+pub use wire::{Lack, Steering};
 
 use crate::bytes::decode;
 use crate::generate::Generator;
@@ -161,8 +161,14 @@ impl Worker {
         }
     }
 
-    /// Runs one program.
+    /// Runs one program: lane after lane, or steered by its schedule, if it is a program for that
+    /// ([`steered::is_steered`](crate::steered::is_steered)).
     pub fn run(&mut self, program: &Program) -> Result<Verdict, TargetError> {
+        self.replay(program).map(|(verdict, _)| verdict)
+    }
+
+    /// As [`Worker::run`], and says what became of the schedule, if it was followed and the child has survived it.
+    pub fn replay(&mut self, program: &Program) -> Result<(Verdict, Option<Steering>), TargetError> {
         let bare = Reproducer {
             comment: Vec::new(),
             fault: None,
@@ -172,12 +178,13 @@ impl Worker {
         };
         let request = Request::Program { text: bare.to_string() };
         match self.ask(&request, &AtomicBool::new(false))? {
-            Waited::Reply(Reply::Program { divergence, trace, steps, ops }) => {
-                Ok(Verdict { divergence: divergence.map(Divergence::from), trace, steps, switches: 0, ops })
+            Waited::Reply(Reply::Program { divergence, trace, steps, ops, steering }) => {
+                let divergence = divergence.map(Divergence::from);
+                Ok((Verdict { divergence, trace, steps, switches: 0, ops }, steering))
             }
             Waited::Lost { class, detail, step, .. } => {
                 let divergence = Some(lost(program, class, detail, step));
-                Ok(Verdict { divergence, trace: 0, steps: step, switches: 0, ops: step })
+                Ok((Verdict { divergence, trace: 0, steps: step, switches: 0, ops: step }, None))
             }
             Waited::Reply(_) | Waited::Stopped => Err(TargetError::new("the worker answered something else")),
         }

@@ -4,6 +4,7 @@
 //! lacks is found out once, when the target is made; such operations then answer [`Outcome::Unsupported`] and change
 //! nothing.
 
+mod lane;
 mod probe;
 mod trouble;
 
@@ -12,6 +13,7 @@ use oracle::fill::fill_written;
 use oracle::{Errno, Geometry, Op, OpId, OpKind, Outcome, Target, TargetError};
 use probe::Support;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What a buffer holds before it is read into, every [`STALE_STEP`] bytes: even and not zero, so no operation
 /// wrote it. A kernel that counts bytes it did not deliver is seen, though the buffer held the right ones before.
@@ -24,7 +26,7 @@ pub struct DirectoryTarget {
     /// The same file opened with `O_DIRECT`, where that is possible.
     direct: Option<File>,
     /// The shared mapping that lives across operations; covers the file limit of the last program.
-    map: Option<Mapping>,
+    map: Option<Arc<Mapping>>,
     guarded: Guarded,
     /// For asynchronous writes, where there are any.
     queue: Option<Queue>,
@@ -88,8 +90,8 @@ impl DirectoryTarget {
         self.file.truncate(0)?;
         self.file.truncate(geometry.floor)?;
         let reach = geometry.file_limit.next_multiple_of(self.page);
-        if self.support.lacking(OpKind::MapRead).is_none() && self.map.as_ref().map(Mapping::len) != Some(reach) {
-            self.map = Some(Mapping::shared(&self.file, reach)?);
+        if self.support.lacking(OpKind::MapRead).is_none() && self.map.as_ref().map(|map| map.len()) != Some(reach) {
+            self.map = Some(Arc::new(Mapping::shared(&self.file, reach)?));
         }
         if self.guarded.capacity() < geometry.file_limit {
             self.guarded = Guarded::new(geometry.file_limit)?;
@@ -105,7 +107,7 @@ impl DirectoryTarget {
         }
         self.file = file;
         if let Some(reach) = reach {
-            self.map = Some(Mapping::shared(&self.file, reach)?);
+            self.map = Some(Arc::new(Mapping::shared(&self.file, reach)?));
         }
         Ok(())
     }
@@ -114,6 +116,12 @@ impl DirectoryTarget {
     fn direct_for(&self, op: &Op) -> Result<&File, Errno> {
         let aligned = (op.off | op.len) & (self.support.direct_alignment.max(1) - 1) == 0;
         self.direct.as_ref().filter(|_| aligned).ok_or(Errno::EINVAL)
+    }
+
+    /// Why this operation cannot be tried here, if it cannot.
+    fn refuses(&self, op: &Op) -> Option<Errno> {
+        let direct = || if op.kind.info().direct { self.direct_for(op).err() } else { None };
+        self.support.lacking(op.kind).or_else(direct)
     }
 
     fn read(&mut self, op: &Op, buf: &mut Vec<u8>) -> ffi::Result<Outcome> {
@@ -284,12 +292,7 @@ impl Target for DirectoryTarget {
     }
 
     fn execute(&mut self, id: OpId, op: &Op, buf: &mut Vec<u8>) -> Result<Outcome, TargetError> {
-        if let Some(errno) = self.support.lacking(op.kind) {
-            return Ok(Outcome::Unsupported(errno));
-        }
-        if op.kind.info().direct
-            && let Err(errno) = self.direct_for(op)
-        {
+        if let Some(errno) = self.refuses(op) {
             return Ok(Outcome::Unsupported(errno));
         }
         self.perform(id, op, buf).or_else(|error| trouble::in_operation(&self.dir, op, error))

@@ -7,7 +7,8 @@ use clap::Args;
 use faults::{Fault, FaultSet};
 use foliofuzz::bytes::{decode, encode};
 use foliofuzz::place::Place;
-use foliofuzz::worker::{Settings, Worker};
+use foliofuzz::steered::Switch;
+use foliofuzz::worker::{Settings, Steering, Worker};
 use foliofuzz::{Expect, Reproducer, Runner, Verdict};
 use oracle::TargetError;
 use serde::Serialize;
@@ -83,9 +84,14 @@ impl On {
     }
 
     pub(super) fn run(&self, reproducer: &Reproducer, worker: Option<&mut Worker>) -> Result<Verdict> {
+        self.steer(reproducer, worker).map(|(verdict, _)| verdict)
+    }
+
+    /// Also says what became of the schedule, if it was followed on a real file system.
+    fn steer(&self, reproducer: &Reproducer, worker: Option<&mut Worker>) -> Result<(Verdict, Option<Steering>)> {
         match worker {
-            Some(worker) => worker.run(&reproducer.program),
-            None => Ok(Runner::thorough().run(&reproducer.program, armed(self.fault(reproducer)?))),
+            Some(worker) => worker.replay(&reproducer.program),
+            None => Ok((Runner::thorough().run(&reproducer.program, armed(self.fault(reproducer)?)), None)),
         }
     }
 }
@@ -109,6 +115,25 @@ pub(super) struct Replay {
     json: bool,
 }
 
+/// What a replay has shown.
+struct Seen {
+    verdict: Verdict,
+    steering: Option<Steering>,
+    rate: Option<[u32; 2]>,
+}
+
+/// How often a steered run that diverged is run in all.
+const RERUNS: u32 = 10;
+
+/// How many of so many runs diverge, the one that was seen to do so included.
+fn rate(reproducer: &Reproducer, worker: &mut Worker) -> Result<[u32; 2]> {
+    let mut seen = 1;
+    for _ in 1..RERUNS {
+        seen += u32::from(worker.run(&reproducer.program)?.divergence.is_some());
+    }
+    Ok([seen, RERUNS])
+}
+
 /// What one file did.
 #[derive(Serialize)]
 struct Line<'a> {
@@ -120,6 +145,10 @@ struct Line<'a> {
     /// The run passed other places than when the file was made.
     stale: bool,
     detail: Option<String>,
+    /// The switch points and whether they were honoured; none where no schedule was followed, or by the model.
+    switches: Option<&'a [Switch]>,
+    /// A steered run is not the same every time: of so many, so many found something.
+    rate: Option<[u32; 2]>,
 }
 
 impl Replay {
@@ -128,16 +157,21 @@ impl Replay {
         let (mut diverged, mut unexpected) = (false, false);
         for path in &self.files {
             let reproducer = read(path)?;
-            let verdict = self.on.run(&reproducer, worker.as_mut())?;
+            let (verdict, steering) = self.on.steer(&reproducer, worker.as_mut())?;
             diverged |= verdict.divergence.is_some();
-            unexpected |= !self.report(path, &reproducer, &verdict)?;
+            let rate = match (&steering, &mut worker) {
+                (Some(_), Some(worker)) if verdict.divergence.is_some() => Some(rate(&reproducer, worker)?),
+                _ => None,
+            };
+            unexpected |= !self.report(path, &reproducer, &Seen { verdict, steering, rate })?;
         }
         let bad = if self.check { unexpected } else { diverged };
         Ok(if bad { Ending::Diverged } else { Ending::Agree })
     }
 
     /// Prints what a file did; whether that is what it says.
-    fn report(&self, path: &Path, reproducer: &Reproducer, verdict: &Verdict) -> Result<bool> {
+    fn report(&self, path: &Path, reproducer: &Reproducer, seen: &Seen) -> Result<bool> {
+        let Seen { verdict, steering, rate } = seen;
         let found = verdict.class().map_or(Expect::Agree, Expect::Diverge);
         // On another target or with another fault the file makes no promise.
         let same = !self.on.is_real() && self.on.fault(reproducer)? == reproducer.fault;
@@ -146,7 +180,9 @@ impl Replay {
         if self.json {
             let promise = same.then(|| reproducer.expect.to_string());
             let detail = verdict.divergence.as_ref().map(ToString::to_string);
-            let line = Line { file: path, found: found.to_string(), expected: promise, stale, detail };
+            let switches = steering.as_ref().map(|steering| steering.switches.as_slice());
+            let (found, rate) = (found.to_string(), *rate);
+            let line = Line { file: path, found, expected: promise, stale, detail, switches, rate };
             say(serde_json::to_string(&line).map_err(|error| trouble(path.display(), error))?);
             return Ok(expected || !same);
         }
@@ -161,6 +197,15 @@ impl Replay {
         }
         if let Some(divergence) = &verdict.divergence {
             divergence.to_string().lines().for_each(|line| say(format!("  {line}")));
+        }
+        if let Some([seen, of]) = rate {
+            say(format!("  seen in {seen} of {of} replays"));
+        }
+        if let Some(Steering { times, switches }) = steering {
+            if *times > 1 {
+                say(paint(DIM, format!("  offsets and lengths are {times} times those of the file")));
+            }
+            switches.iter().for_each(|switch| say(format!("  {switch}")));
         }
         Ok(expected || !same)
     }

@@ -80,7 +80,8 @@ fn print_schedule(out: &mut impl Write, schedule: &Schedule) -> fmt::Result {
     }
 }
 
-struct AnchorText<'a>(&'a Anchor);
+/// An anchor as it stands in a file.
+pub(crate) struct AnchorText<'a>(pub(crate) &'a Anchor);
 
 impl fmt::Display for AnchorText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,12 +1,13 @@
 //! The child's side.
 
-use super::wire::{Lack, Reply, Request};
+use super::wire::{Lack, Reply, Request, Steering};
 use super::{BEATS, DONE, PROGRAM, STEP};
 use crate::bytes::{Profile, decode_into};
 use crate::generate::Generator;
 use crate::program::Program;
 use crate::reproducer::Reproducer;
 use crate::sequential::Sequential;
+use crate::steered::{Moment, Steered, is_steered, steer};
 use crate::verdict::Verdict;
 use ffi::SharedPage;
 use oracle::{OpKind, TargetError};
@@ -64,6 +65,8 @@ fn say(reply: &Reply) -> Result<(), TargetError> {
 struct Server {
     target: DirectoryTarget,
     runner: Sequential,
+    /// The file system whose known differences are let pass.
+    known_on: Option<String>,
     page: SharedPage,
     bytes: Vec<u8>,
     program: Program,
@@ -73,10 +76,9 @@ impl Server {
     fn new(dir: &Path, page: SharedPage, strict: bool) -> Result<Server, TargetError> {
         let target = DirectoryTarget::new(dir)?;
         let mut runner = Sequential::new();
-        if !strict {
-            runner.permit_known(target.file_system());
-        }
-        Ok(Server { target, runner, page, bytes: Vec::new(), program: Program::empty() })
+        let known_on = (!strict).then(|| target.file_system().to_owned());
+        known_on.iter().for_each(|file_system| runner.permit_known(file_system));
+        Ok(Server { target, runner, known_on, page, bytes: Vec::new(), program: Program::empty() })
     }
 
     fn ready(&self) -> Reply {
@@ -93,8 +95,9 @@ impl Server {
             Request::Program { text } => {
                 let reproducer: Reproducer = text.parse().map_err(|error| TargetError::new(format!("{error}")))?;
                 self.program = reproducer.program;
-                let Verdict { divergence, trace, steps, ops, .. } = self.run()?;
-                Ok(Reply::Program { divergence: divergence.map(Into::into), trace, steps, ops })
+                let (verdict, steering) = if is_steered(&self.program) { self.steer()? } else { (self.run()?, None) };
+                let Verdict { divergence, trace, steps, ops, .. } = verdict;
+                Ok(Reply::Program { divergence: divergence.map(Into::into), trace, steps, ops, steering })
             }
         }
     }
@@ -118,6 +121,21 @@ impl Server {
             }
         }
         Ok(Reply::Batch { programs, ops: executed, divergent: None })
+    }
+
+    fn steer(&mut self) -> Result<(Verdict, Option<Steering>), TargetError> {
+        let (words, program) = (self.page.words(), &self.program);
+        let steered = steer(&mut self.target, program, self.known_on.as_deref(), |moment| {
+            let step = match moment {
+                Moment::Begins(id) => program.ops().position(|(other, _)| other == id),
+                Moment::GoesOn => None,
+                Moment::AtRest => Some(program.op_count()),
+            };
+            step.into_iter().for_each(|step| words[STEP].store(step as u64, Relaxed));
+            words[BEATS].fetch_add(1, Relaxed);
+        })?;
+        let Steered { verdict, times, switches } = steered;
+        Ok((verdict, Some(Steering { times, switches })))
     }
 
     fn run(&mut self) -> Result<Verdict, TargetError> {

@@ -1,5 +1,6 @@
 //! What parent and child say to each other: one line of JSON each way.
 
+use crate::steered::Switch;
 use oracle::{Class, Divergence, OpId};
 use serde::{Deserialize, Serialize};
 
@@ -30,11 +31,21 @@ pub(super) enum Reply {
         trace: u64,
         steps: u64,
         ops: u64,
+        steering: Option<Steering>,
     },
     /// Something is wrong on our side.
     Error {
         message: String,
     },
+}
+
+/// What became of a program's schedule.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Steering {
+    /// By how much offsets and lengths were multiplied, so that pages of the program are pages of the machine.
+    pub times: u64,
+    /// The switch points, in the order of the schedule.
+    pub switches: Vec<Switch>,
 }
 
 /// An operation a file system does not have.

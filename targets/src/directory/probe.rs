@@ -5,6 +5,7 @@ use ffi::{Aligned, File, Mapping, Queue, Space, SyncRange};
 use oracle::{Errno, OpKind};
 
 /// The operations a file system lacks, and the alignment of its direct I/O.
+#[derive(Clone)]
 pub(super) struct Support {
     lacking: [Option<Errno>; OpKind::COUNT],
     list: Vec<(OpKind, Errno)>,
