@@ -55,6 +55,8 @@ struct Growth {
     write: Option<Range<u64>>,
     /// The file was longer already: the size may have been one on the device, and no sync makes it the file's.
     passing: bool,
+    /// How many events there were when the operation began that set it.
+    since: usize,
 }
 
 /// Where the bytes of a version are from.
@@ -144,26 +146,32 @@ impl Durable {
         }
     }
 
-    /// An operation has completed that may have put the size `to` on the device, coming from `from`. `write` has
-    /// the bytes of a write that appended them. To be said before what it [changed](Durable::changed).
-    pub fn resized(&mut self, from: u64, to: u64, write: Option<Range<u64>>) {
+    /// An operation of `lane` has completed that may have put the size `to` on the device, coming from `from`. `write`
+    /// has the bytes of a write that appended them. To be said before what it [changed](Durable::changed).
+    pub fn resized(&mut self, lane: u8, from: u64, to: u64, write: Option<Range<u64>>) {
         let cut = |(range, _): &(Range<u64>, Vec<u8>)| range.start.max(from)..range.end.min(to);
         let zeroed: Vec<Range<u64>> = self.leftovers.iter().map(cut).collect();
         zeroed.into_iter().for_each(|range| self.changed(range, Fill::Zero));
-        self.events.push(Event::Size(Growth { from, to, write, passing: false }));
+        let since = self.begun(lane);
+        self.events.push(Event::Size(Growth { from, to, write, passing: false, since }));
     }
 
     /// A write of `range` has gone to the device, and the file is longer than that: until the rest is there, too, the
     /// size on the device may be where the write ended. To be said before what it changed.
     pub fn reached(&mut self, range: Range<u64>) {
         let to = range.end;
-        self.events.push(Event::Size(Growth { from: to, to, write: Some(range), passing: true }));
+        let since = self.events.len();
+        self.events.push(Event::Size(Growth { from: to, to, write: Some(range), passing: true, since }));
     }
 
     /// A sync by `lane` has succeeded.
     pub fn synced(&mut self, lane: u8, scope: Scope) {
-        let upto = self.began.get(lane as usize).copied().unwrap_or(self.events.len());
-        self.events.push(Event::Synced(scope, upto));
+        self.events.push(Event::Synced(scope, self.begun(lane)));
+    }
+
+    /// How many events there were when the operation of `lane` began.
+    fn begun(&self, lane: u8) -> usize {
+        self.began.get(lane as usize).copied().unwrap_or(self.events.len())
     }
 
     /// What is complete by now of `range` is durable, and the size that reaches it: a write with O_DSYNC returns.
@@ -280,7 +288,7 @@ impl Durable {
     /// The sizes the file may have.
     fn sizes(&self, segments: &[Segment]) -> Vec<(Time, Growth)> {
         let size = self.base.len() as u64;
-        let mut sizes = vec![(0, Growth { from: size, to: size, write: None, passing: false })];
+        let mut sizes = vec![(0, Growth { from: size, to: size, write: None, passing: false, since: 0 })];
         for (number, event) in self.events.iter().enumerate() {
             match event {
                 Event::Bytes(..) => {}
@@ -292,6 +300,7 @@ impl Durable {
                         Scope::File => u64::MAX,
                         Scope::Bytes(range) => self.end_of_data(range, *upto, segments),
                     };
+                    let least = least.min(self.least_set_beside(*upto, number));
                     let stays = |time: Time, growth: &Growth| time > *upto || time == newest || growth.to >= least;
                     sizes.retain(|(time, growth)| stays(*time, growth));
                     // Of the sizes on the way those are left that are large enough.
@@ -302,6 +311,18 @@ impl Durable {
             }
         }
         sizes
+    }
+
+    /// The least size set by an operation that was under way at some time of a sync, which began before event `upto`
+    /// and is event number `synced`. A truncate takes the size back in memory before it does so on the device, and the
+    /// end of a write goes by memory: what the sync waits for may leave an older size on the device, if not a lesser
+    /// one.
+    fn least_set_beside(&self, upto: usize, synced: usize) -> u64 {
+        let beside = self.events.iter().enumerate().skip(upto).filter_map(|(number, event)| match event {
+            Event::Size(growth) if growth.since <= synced && number != synced && !growth.passing => Some(growth.to),
+            _ => None,
+        });
+        beside.min().unwrap_or(u64::MAX)
     }
 
     /// Where the data in `range` ends that was complete before event `upto`.

@@ -205,7 +205,7 @@ impl FlatFile {
             Outcome::Errno(_) | Outcome::Position(_) | Outcome::Unsupported(_) => return,
         };
         let end = op.off + count;
-        self.note_size(op, end);
+        self.note_size(id.lane, op, end);
         match op.kind {
             OpKind::Truncate => self.resize(op.off),
             OpKind::MapWrite => {

@@ -218,3 +218,31 @@ fn what_a_crash_left_behind_the_end_is_there_for_the_next_one() {
     assert_eq!(wrong(&bench, &lost), None);
     assert_eq!(wrong(&bench, &[&lost[..300], &zeros].concat()), None);
 }
+
+#[test]
+fn a_truncate_beside_a_sync_may_leave_the_size_that_was_on_the_device_before() {
+    let fsync = (OpId { lane: 1, index: 1 }, Op::plain(OpKind::Fsync));
+    let truncate = (OpId { lane: 0, index: 2 }, Op::at(OpKind::Truncate, 256));
+    let sizes_after = |beside: bool| {
+        let mut bench = Bench::shared(2, 256, 64);
+        bench.file.expect_crashes();
+        bench.write(256, 256);
+        bench.answer(1, fsync.1, Outcome::Done, &[]).unwrap();
+        bench.write(512, 256);
+        let file = &mut bench.file;
+        file.begins(1);
+        if beside {
+            file.begins(0);
+        }
+        file.apply(fsync.0, &fsync.1, Outcome::Done, &[]).unwrap();
+        if !beside {
+            file.begins(0);
+        }
+        file.apply(truncate.0, &truncate.1, Outcome::Done, &[]).unwrap();
+        let all = [vec![0; 256], written(0, 256, 256), written(1, 512, 256)].concat();
+        let sizes = [0, 255, 256, 300, 512, 768];
+        sizes.into_iter().filter(|size| wrong(&bench, &all[..*size]).is_none()).collect::<Vec<_>>()
+    };
+    assert_eq!(sizes_after(false), [256, 768]);
+    assert_eq!(sizes_after(true), [256, 512, 768]);
+}

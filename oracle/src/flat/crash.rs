@@ -93,18 +93,18 @@ impl FlatFile {
     }
 
     /// `op`, which got as far as `end`, is about to change the size, or to log it as it is.
-    pub(super) fn note_size(&mut self, op: &Op, end: u64) {
+    pub(super) fn note_size(&mut self, lane: u8, op: &Op, end: u64) {
         let size = self.size();
         let Some(durable) = &mut self.durable else { return };
         if matches!(op.kind, OpKind::Punch | OpKind::ZeroRange) {
             // At the end of file it may put the size on the device without the data below: the data's own end of
             // I/O will not come any more.
-            durable.resized(size, size, None);
+            durable.resized(lane, size, size, None);
         }
         match op.kind {
-            OpKind::Truncate => durable.resized(size.min(op.off), op.off, None),
-            OpKind::Fallocate | OpKind::ZeroRange => durable.resized(size, size.max(end), None),
-            kind if kind.info().extends && end > size => durable.resized(size, end, Some(op.off..end)),
+            OpKind::Truncate => durable.resized(lane, size.min(op.off), op.off, None),
+            OpKind::Fallocate | OpKind::ZeroRange => durable.resized(lane, size, size.max(end), None),
+            kind if kind.info().extends && end > size => durable.resized(lane, size, end, Some(op.off..end)),
             kind if kind.info().extends && kind.info().direct => durable.reached(op.off..end),
             _ => {}
         }
