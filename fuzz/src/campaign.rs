@@ -7,6 +7,7 @@ use crate::generate::Generator;
 use crate::place::Place;
 use crate::program::Program;
 use crate::runner::Runner;
+use crate::verdict::Verdict;
 use crate::worker::{Settings, Worker};
 use faults::FaultSet;
 use oracle::{Divergence, OpKind, TargetError};
@@ -38,7 +39,12 @@ pub struct Campaign {
     pub patience: Duration,
     /// Report what is known of a file system, too.
     pub strict: bool,
+    /// On directories: programs of several lanes, with a thread for each.
+    pub threads: bool,
 }
+
+/// How often a candidate is run that is not the same every time, until it diverges.
+const TRIES: usize = 10;
 
 /// How far one target is. Counters only go up while the campaign runs.
 #[derive(Debug)]
@@ -173,9 +179,9 @@ impl Task<'_> {
     }
 
     fn directory(&self, place: &Place) -> Result<(), TargetError> {
-        let generator = self.generator(Profile::Kernel);
-        let Campaign { patience, strict, .. } = *self.campaign;
-        let mut worker = Worker::start(&Settings { place: place.clone(), patience, strict })?;
+        let Campaign { patience, strict, threads, .. } = *self.campaign;
+        let generator = self.generator(if threads { Profile::Threads } else { Profile::Kernel });
+        let mut worker = Worker::start(&Settings { place: place.clone(), patience, strict, threads })?;
         self.progress.about.get_or_init(|| about(&worker));
         let (mut from, mut count) = (0, SHARE);
         while from < self.campaign.programs && !self.stop.load(Relaxed) {
@@ -192,7 +198,17 @@ impl Task<'_> {
                 program.keep(&self.campaign.kinds);
                 self.diverged(&divergence, number, &bytes, || {
                     let replay = worker.settings().replay();
-                    Finding::on_target(&program, &divergence, &mut |candidate| worker.run(candidate), &replay)
+                    if !threads {
+                        return Finding::on_target(&program, &divergence, &mut |program| worker.run(program), &replay);
+                    }
+                    let mut run = |program: &Program| again(&mut worker, program);
+                    let mut finding = Finding::on_target(&program, &divergence, &mut run, &replay)?;
+                    let mut seen = 0;
+                    for _ in 0..TRIES {
+                        seen += usize::from(worker.run(&finding.reproducer.program)?.divergence.is_some());
+                    }
+                    finding.tell(format!("Not the same every time: this program diverged in {seen} of {TRIES} runs"));
+                    Ok(finding)
                 })?;
             }
             // Batches of some tenths of a second: long enough to hide the pipe, short enough to stop soon.
@@ -220,6 +236,17 @@ impl Task<'_> {
         }
         Ok(())
     }
+}
+
+/// Runs a program until it diverges, but not too often.
+fn again(worker: &mut Worker, program: &Program) -> Result<Verdict, TargetError> {
+    for _ in 1..TRIES {
+        let verdict = worker.run(program)?;
+        if verdict.divergence.is_some() {
+            return Ok(verdict);
+        }
+    }
+    worker.run(program)
 }
 
 /// One program, two answers from the model: nothing else that was found can be trusted.

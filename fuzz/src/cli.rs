@@ -89,6 +89,8 @@ struct Worker {
     parent: u32,
     #[arg(long)]
     strict: bool,
+    #[arg(long)]
+    threads: bool,
 }
 
 /// How a command ended that could do its work.
@@ -120,10 +122,10 @@ impl Cli {
             Command::Faults => Ok(tables::faults()),
             Command::Known => Ok(tables::known()),
             Command::Bench(bench) => bench.run(),
-            Command::Worker(Worker { dir, namespace, page, parent, strict }) => {
+            Command::Worker(Worker { dir, namespace, page, parent, strict, threads }) => {
                 // Ctrl-C reaches the whole foreground group. The parent decides what becomes of this process.
                 let _unheard = stop_flag()?;
-                let duty = worker::Duty { dir: &dir, namespace: namespace.as_deref(), page, parent, strict };
+                let duty = worker::Duty { dir: &dir, namespace: namespace.as_deref(), page, parent, strict, threads };
                 worker::serve(duty).map(|()| Ending::Agree)
             }
             Command::Keeper => {

@@ -20,6 +20,7 @@
 //! | [`mod@refresh`] | reproducers of faults on changed code |
 //! | [`sequential`] | a program on any target, lane after lane |
 //! | [`steered`] | a program on a real file system, under its schedule |
+//! | [`threaded`] | a program on a directory, a thread for each lane |
 //! | [`place`] | where a file system under test is |
 //! | [`worker`] | a directory under test, in a process that may die |
 //! | [`campaign`] | fresh programs on the model and on directories |
@@ -50,6 +51,7 @@ pub mod short;
 pub mod steered;
 mod stuck;
 pub mod text;
+pub mod threaded;
 pub mod timeline;
 pub mod verdict;
 mod watch;

@@ -17,12 +17,13 @@ mod scale;
 
 use crate::program::Program;
 use crate::sequential::at_rest;
+use crate::threaded::has_answer;
 use crate::verdict::Verdict;
 use controller::Controller;
 use ffi::Pausing;
 use lane::Means;
 use lanes::{Action, LaneId, Schedule};
-use oracle::{FlatFile, OpId, OpKind, Sharing, Target, TargetError};
+use oracle::{FlatFile, OpId, Target, TargetError};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::mpsc::channel;
@@ -85,11 +86,11 @@ pub enum Moment {
     AtRest,
 }
 
-/// Whether the program is one for [`steer`]: it has a schedule with switches, and its lanes own bytes.
+/// Whether the program is one for [`steer`]: it has a schedule with switches, its lanes own bytes, and the flat file has
+/// answers when they overlap.
 pub fn is_steered(program: &Program) -> bool {
     let anchored = matches!(&program.schedule, Schedule::Anchored(anchors) if !anchors.is_empty());
-    // What fails, or crashes, has an oracle in sequence only.
-    anchored && program.geometry.sharing == Sharing::Owned && !program.ops().any(|(_, op)| op.kind == OpKind::Crash)
+    anchored && has_answer(program)
 }
 
 /// Runs `program` on `target`, steered by its schedule. `known_on` is the file system whose known differences are let

@@ -17,6 +17,7 @@ use crate::program::Program;
 use crate::reproducer::{Expect, Reproducer};
 use crate::verdict::Verdict;
 use ffi::SharedPage;
+use lanes::LaneId;
 use oracle::{Class, Divergence, OpKind, TargetError};
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
@@ -33,6 +34,8 @@ const PROGRAM: usize = 0;
 const STEP: usize = 1;
 const BEATS: usize = 2;
 const DONE: usize = 3;
+/// From here on, for each lane that is a thread: the number of the operation it is in, counted from 1 over all lanes.
+const INSIDE: usize = 8;
 
 /// How often the parent looks at the counters.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -57,12 +60,16 @@ pub struct Settings {
     pub patience: Duration,
     /// Report what is known of the file system, too.
     pub strict: bool,
+    /// Run programs whose lanes own bytes with a thread for each lane.
+    pub threads: bool,
 }
 
 impl Settings {
     /// The command that runs a file on the same file system.
     pub fn replay(&self) -> String {
-        format!("foliofuzz replay{} {}", if self.strict { " --strict" } else { "" }, self.place.options())
+        let [strict, threads] =
+            [(self.strict, " --strict"), (self.threads, " --threads")].map(|(is, option)| if is { option } else { "" });
+        format!("foliofuzz replay{strict}{threads} {}", self.place.options())
     }
 }
 
@@ -161,7 +168,7 @@ impl Worker {
         }
     }
 
-    /// Runs one program: lane after lane, or steered by its schedule, if it is a program for that
+    /// Runs one program: with a thread for each lane, if that was asked for; lane after lane, or steered by its schedule, if it is a program for that
     /// ([`steered::is_steered`](crate::steered::is_steered)).
     pub fn run(&mut self, program: &Program) -> Result<Verdict, TargetError> {
         self.replay(program).map(|(verdict, _)| verdict)
@@ -193,7 +200,8 @@ impl Worker {
     /// Sends a request and waits. A child that was lost is replaced.
     fn ask(&mut self, request: &Request, stop: &AtomicBool) -> Result<Waited, TargetError> {
         let first = if let Request::Batch { from, .. } = request { *from } else { 0 };
-        for (word, value) in [(PROGRAM, first), (STEP, 0), (DONE, 0)] {
+        let lanes = (0..LaneId::MAX_USERS).map(|lane| (INSIDE + lane, 0));
+        for (word, value) in [(PROGRAM, first), (STEP, 0), (DONE, 0)].into_iter().chain(lanes) {
             self.process.words()[word].store(value, Relaxed);
         }
         let mut line = serde_json::to_string(request).map_err(|error| TargetError::new(error.to_string()))?;
@@ -245,6 +253,15 @@ impl Worker {
     }
 
     fn lost(&self, class: Class, detail: String) -> Waited {
+        let inside = (0..LaneId::MAX_USERS).map(|lane| self.process.words()[INSIDE + lane].load(Relaxed));
+        let inside: Vec<u64> = inside.filter(|number| *number > 0).collect();
+        if let Some(number) = inside.first() {
+            self.process.words()[STEP].store(number - 1, Relaxed);
+        }
+        let detail = match inside.len() {
+            0 | 1 => detail,
+            lanes => format!("{detail}, with {lanes} lanes inside of operations"),
+        };
         let [program, step, done] = [PROGRAM, STEP, DONE].map(|word| self.process.words()[word].load(Relaxed));
         Waited::Lost { class, detail, program, step, done }
     }
@@ -273,6 +290,7 @@ impl Process {
             .args(["--page", &fd.to_string(), "--parent", &std::process::id().to_string()])
             .args(settings.place.namespace().into_iter().flat_map(|path| [OsStr::new("--namespace"), path.as_ref()]))
             .args(settings.strict.then_some("--strict"))
+            .args(settings.threads.then_some("--threads"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -14,7 +14,7 @@ fn assert_lossless(program: &Program) {
 #[test]
 fn fresh_programs_are_valid_and_survive_their_bytes() {
     let mut bytes = Vec::new();
-    for profile in [Profile::ANY, Profile::Kernel] {
+    for profile in [Profile::ANY, Profile::Kernel, Profile::Threads] {
         let generator = Generator { seed: 7, profile, strategy: None };
         for number in 0..20_000 {
             generator.fill(number, &mut bytes);

@@ -39,6 +39,22 @@ fn the_same_programs_run_on_every_file_system_and_nothing_is_left() {
     assert_eq!(State::now(&scratch.temporary()), before);
 }
 
+/// Several lanes, a thread for each: who runs when is up to the kernel.
+#[test]
+#[ignore = "needs root"]
+fn lanes_on_threads_agree_on_every_file_system() {
+    let scratch = Scratch::new("threads");
+    let systems = ["xfs", "xfs -b size=1k", "ext4", "ext4 -b 1024", "btrfs", "tmpfs"];
+    let mkfs: Vec<&str> = systems.iter().flat_map(|system| ["--mkfs", system]).collect();
+    let summary = scratch.agrees(&[&["--threads", "--programs", "500"], &mkfs[..]].concat());
+    let targets = summary["targets"].as_array().unwrap();
+    assert_eq!(targets.len(), systems.len());
+    assert!(
+        targets.iter().all(|target| target["programs"] == 500 && target["ops"].as_u64().unwrap() > 3000),
+        "{summary}"
+    );
+}
+
 /// What is in the first bytes of a device, which is where file systems begin.
 fn beginning(device: &str) -> Vec<u8> {
     let mut bytes = vec![0; 128 << 10];

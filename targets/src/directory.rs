@@ -177,7 +177,7 @@ impl DirectoryTarget {
             }
             OpKind::AioWrite => {
                 let direct = self.direct.as_ref().expect("direct_for has found it");
-                Outcome::Bytes(self.queue.as_mut().expect("it is not lacking").write(direct, data, op.off)?)
+                Outcome::Bytes(self.queue.as_mut().expect("it was made ready").write(direct, data, op.off)?)
             }
             kind => {
                 debug_assert_eq!(kind, OpKind::MapWrite);
@@ -295,7 +295,9 @@ impl Target for DirectoryTarget {
         if let Some(errno) = self.refuses(op) {
             return Ok(Outcome::Unsupported(errno));
         }
-        self.perform(id, op, buf).or_else(|error| trouble::in_operation(&self.dir, op, error))
+        self.make_ready(op)
+            .and_then(|()| self.perform(id, op, buf))
+            .or_else(|error| trouble::in_operation(&self.dir, op, error))
     }
 
     fn page_size(&self) -> u64 {

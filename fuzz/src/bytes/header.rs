@@ -50,6 +50,8 @@ pub enum Profile {
     Model(Needs),
     /// Programs for a mounted file system: 4 KiB pages, the usual block sizes, 256 KiB of file, one lane.
     Kernel,
+    /// The same with several lanes that own bytes, for a thread each.
+    Threads,
 }
 
 impl Profile {
@@ -64,10 +66,15 @@ pub fn constrain(header: &mut [u8; HEADER_LEN], profile: &Profile) {
         *sizes = 0;
     }
     match profile {
-        Profile::Kernel => {
+        Profile::Kernel | Profile::Threads => {
             *sizes = advance(*sizes >> 4, 4, |n| [0, 2, 3].contains(&BLOCK_SHIFTS[n])) << 4 | 15;
             (*cache, *policy) = (0, 0);
+            let lanes = advance(*extent >> 4, 4, |n| LANES[n] > 1);
             *extent = 15;
+            if matches!(profile, Profile::Threads) {
+                *extent |= lanes << 4;
+                *company &= !(3 << 2); // they own bytes
+            }
         }
         Profile::Model(needs) => {
             let blocks = |n: usize| {
@@ -291,6 +298,10 @@ mod tests {
             let (geometry, lanes, _) = decode(&mut Input::new(&header));
             assert_eq!((geometry.page, geometry.file_limit, lanes), (4096, 256 << 10, 1));
             assert!([512, 1024, 4096].contains(&geometry.block));
+            constrain(&mut header, &Profile::Threads);
+            let (threads, lanes, _) = decode(&mut Input::new(&header));
+            assert_eq!((threads.page, threads.file_limit, threads.sharing), (4096, 256 << 10, Sharing::Owned));
+            assert!(lanes > 1, "{header:?}");
         }
     }
 }

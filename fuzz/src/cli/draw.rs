@@ -20,6 +20,9 @@ pub(super) struct Draw {
     /// A program for directories, not for the model
     #[arg(long)]
     kernel: bool,
+    /// A program of `run --threads` for directories
+    #[arg(long, conflicts_with = "kernel")]
+    threads: bool,
     /// The --strategy of the run, if it had one
     #[arg(long, value_name = "NAME", value_parser = strategy)]
     strategy: Option<Strategy>,
@@ -33,7 +36,11 @@ pub(super) struct Draw {
 
 impl Draw {
     pub(super) fn run(self) -> Ending {
-        let profile = if self.kernel { Profile::Kernel } else { Profile::ANY };
+        let profile = match (self.kernel, self.threads) {
+            (true, _) => Profile::Kernel,
+            (_, true) => Profile::Threads,
+            _ => Profile::ANY,
+        };
         let generator = Generator { seed: self.seed, profile, strategy: self.strategy };
         let mut bytes = Vec::new();
         if let Some(count) = self.weights {

@@ -30,6 +30,9 @@ pub(super) struct On {
     /// With --dir or --mkfs: a system call that takes longer hangs
     #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE_S)]
     patience: f64,
+    /// With --dir or --mkfs: a thread for each lane that owns bytes, whatever the schedule says
+    #[arg(long, requires = "real")]
+    threads: bool,
     /// Arm this fault instead of the one the file names
     #[arg(long, value_name = "NAME", value_parser = super::hunt::fault, conflicts_with_all = ["no_fault", "real"])]
     fault: Option<Fault>,
@@ -79,7 +82,8 @@ impl On {
         }
         let mut places = self.making.places()?;
         places.extend(self.dir.iter().cloned().map(Place::Dir));
-        let settings = |place| Settings { place, patience: patience(self.patience), strict: self.strict };
+        let settings =
+            |place| Settings { place, patience: patience(self.patience), strict: self.strict, threads: self.threads };
         places.pop().map(|place| Worker::start(&settings(place))).transpose()
     }
 
@@ -122,7 +126,7 @@ struct Seen {
     rate: Option<[u32; 2]>,
 }
 
-/// How often a steered run that diverged is run in all.
+/// How often a run with threads that diverged is run in all.
 const RERUNS: u32 = 10;
 
 /// How many of so many runs diverge, the one that was seen to do so included.
@@ -147,7 +151,7 @@ struct Line<'a> {
     detail: Option<String>,
     /// The switch points and whether they were honoured; none where no schedule was followed, or by the model.
     switches: Option<&'a [Switch]>,
-    /// A steered run is not the same every time: of so many, so many found something.
+    /// A run with threads is not the same every time: of so many, so many found something.
     rate: Option<[u32; 2]>,
 }
 
@@ -159,8 +163,9 @@ impl Replay {
             let reproducer = read(path)?;
             let (verdict, steering) = self.on.steer(&reproducer, worker.as_mut())?;
             diverged |= verdict.divergence.is_some();
-            let rate = match (&steering, &mut worker) {
-                (Some(_), Some(worker)) if verdict.divergence.is_some() => Some(rate(&reproducer, worker)?),
+            let varies = steering.is_some() || self.on.threads;
+            let rate = match &mut worker {
+                Some(worker) if varies && verdict.divergence.is_some() => Some(rate(&reproducer, worker)?),
                 _ => None,
             };
             unexpected |= !self.report(path, &reproducer, &Seen { verdict, steering, rate })?;

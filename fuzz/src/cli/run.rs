@@ -54,6 +54,10 @@ pub(super) struct Run {
     /// Report what is known of a file system, too; see `foliofuzz known`
     #[arg(long)]
     strict: bool,
+    /// On directories: programs of several lanes, with a thread for each lane. Equal seeds then give equal programs, and
+    /// not equal runs
+    #[arg(long)]
+    threads: bool,
     /// One line of JSON for each finding and for the summary
     #[arg(long)]
     json: bool,
@@ -74,6 +78,7 @@ impl Default for Run {
             out: "findings".into(),
             patience: PATIENCE_S,
             strict: false,
+            threads: false,
             json: false,
         }
     }
@@ -157,6 +162,7 @@ impl Run {
             places,
             patience: patience(self.patience),
             strict: self.strict,
+            threads: self.threads,
         };
         self.campaign(&campaign)
     }

@@ -1,13 +1,14 @@
 //! The child's side.
 
 use super::wire::{Lack, Reply, Request, Steering};
-use super::{BEATS, DONE, PROGRAM, STEP};
+use super::{BEATS, DONE, INSIDE, PROGRAM, STEP};
 use crate::bytes::{Profile, decode_into};
 use crate::generate::Generator;
 use crate::program::Program;
 use crate::reproducer::Reproducer;
 use crate::sequential::Sequential;
 use crate::steered::{Moment, Steered, is_steered, steer};
+use crate::threaded::{self, is_threaded};
 use crate::verdict::Verdict;
 use ffi::SharedPage;
 use oracle::{OpKind, TargetError};
@@ -29,6 +30,8 @@ pub struct Duty<'a> {
     pub parent: u32,
     /// Report what is known of the file system, too.
     pub strict: bool,
+    /// Run programs whose lanes own bytes with a thread for each lane.
+    pub threads: bool,
 }
 
 /// Serves requests on standard input until it ends.
@@ -40,7 +43,7 @@ pub fn serve(duty: Duty<'_>) -> Result<(), TargetError> {
     }
     let page = SharedPage::inherited(duty.page).map_err(trouble)?;
     let entered = duty.namespace.map_or(Ok(()), mounts::enter).map_err(|trouble| TargetError::new(trouble.to_string()));
-    let mut server = match entered.and_then(|()| Server::new(duty.dir, page, duty.strict)) {
+    let mut server = match entered.and_then(|()| Server::new(duty.dir, page, duty.strict, duty.threads)) {
         Ok(server) => server,
         // The parent tells people, once.
         Err(error) => return say(&Reply::Error { message: error.message }),
@@ -67,18 +70,19 @@ struct Server {
     runner: Sequential,
     /// The file system whose known differences are let pass.
     known_on: Option<String>,
+    threads: bool,
     page: SharedPage,
     bytes: Vec<u8>,
     program: Program,
 }
 
 impl Server {
-    fn new(dir: &Path, page: SharedPage, strict: bool) -> Result<Server, TargetError> {
+    fn new(dir: &Path, page: SharedPage, strict: bool, threads: bool) -> Result<Server, TargetError> {
         let target = DirectoryTarget::new(dir)?;
         let mut runner = Sequential::new();
         let known_on = (!strict).then(|| target.file_system().to_owned());
         known_on.iter().for_each(|file_system| runner.permit_known(file_system));
-        Ok(Server { target, runner, known_on, page, bytes: Vec::new(), program: Program::empty() })
+        Ok(Server { target, runner, known_on, threads, page, bytes: Vec::new(), program: Program::empty() })
     }
 
     fn ready(&self) -> Reply {
@@ -95,7 +99,8 @@ impl Server {
             Request::Program { text } => {
                 let reproducer: Reproducer = text.parse().map_err(|error| TargetError::new(format!("{error}")))?;
                 self.program = reproducer.program;
-                let (verdict, steering) = if is_steered(&self.program) { self.steer()? } else { (self.run()?, None) };
+                let steered = !self.is_threaded() && is_steered(&self.program);
+                let (verdict, steering) = if steered { self.steer()? } else { (self.run()?, None) };
                 let Verdict { divergence, trace, steps, ops, .. } = verdict;
                 Ok(Reply::Program { divergence: divergence.map(Into::into), trace, steps, ops, steering })
             }
@@ -103,7 +108,8 @@ impl Server {
     }
 
     fn batch(&mut self, seed: u64, ops: &[String], from: u64, count: u64) -> Result<Reply, TargetError> {
-        let generator = Generator { seed, profile: Profile::Kernel, strategy: None };
+        let profile = if self.threads { Profile::Threads } else { Profile::Kernel };
+        let generator = Generator { seed, profile, strategy: None };
         let kinds: Vec<OpKind> = ops.iter().filter_map(|name| OpKind::from_name(name)).collect();
         let (mut programs, mut executed) = (0, 0);
         for number in from..from + count {
@@ -138,7 +144,34 @@ impl Server {
         Ok((verdict, Some(Steering { times, switches })))
     }
 
+    fn is_threaded(&self) -> bool {
+        self.threads && is_threaded(&self.program)
+    }
+
+    fn run_threads(&mut self) -> Result<Verdict, TargetError> {
+        let (words, program) = (self.page.words(), &self.program);
+        let before: Vec<u64> = program
+            .lanes
+            .iter()
+            .scan(0, |sum, ops| {
+                let before = *sum;
+                *sum += ops.len() as u64;
+                Some(before)
+            })
+            .collect();
+        words[STEP].store(program.op_count() as u64, Relaxed);
+        threaded::run(&mut self.target, program, self.known_on.as_deref(), |id, begins| {
+            let lane = id.lane as usize;
+            let number = if begins { 1 + before[lane] + u64::from(id.index) } else { 0 };
+            words[INSIDE + lane].store(number, Relaxed);
+            words[BEATS].fetch_add(1, Relaxed);
+        })
+    }
+
     fn run(&mut self) -> Result<Verdict, TargetError> {
+        if self.is_threaded() {
+            return self.run_threads();
+        }
         let words = self.page.words();
         self.runner.run(&mut self.target, &self.program, |step| {
             words[STEP].store(step, Relaxed);

@@ -21,7 +21,8 @@ impl DirectoryTarget {
             direct,
             map: self.map.clone(),
             guarded: Guarded::new(self.guarded.capacity())?,
-            queue: self.queue.as_ref().map(|_| Queue::new()).transpose()?,
+            // Made when it is needed: to give one back takes the kernel milliseconds.
+            queue: None,
             scratch: Aligned::default(),
             support: self.support.clone(),
             dir: self.dir.clone(),
@@ -77,13 +78,22 @@ impl DirectoryTarget {
         self.transfer(op, buf, buffer).or_else(|error| trouble::in_operation(&self.dir, op, error))
     }
 
+    /// What the operation needs and a lane does not have from the start.
+    pub(super) fn make_ready(&mut self, op: &Op) -> ffi::Result<()> {
+        if op.kind == OpKind::AioWrite && self.queue.is_none() {
+            self.queue = Some(Queue::new()?);
+        }
+        Ok(())
+    }
+
     fn transfer(&mut self, op: &Op, buf: &mut Vec<u8>, buffer: &PausableBuffer) -> ffi::Result<Outcome> {
+        self.make_ready(op)?;
         let file = if op.kind.info().direct { self.direct.as_ref().unwrap_or(&self.file) } else { &self.file };
         let Op { off, len, .. } = *op;
         let count = match op.kind {
             OpKind::Write | OpKind::DirectWrite => buffer.pwrite_to(file, 0, len, off)?,
             OpKind::WriteDsync | OpKind::DirectWriteDsync => buffer.pwrite_dsync_to(file, 0, len, off)?,
-            OpKind::AioWrite => buffer.submit_to(self.queue.as_mut().expect("it is not lacking"), file, 0, len, off)?,
+            OpKind::AioWrite => buffer.submit_to(self.queue.as_mut().expect("it was made ready"), file, 0, len, off)?,
             kind => {
                 debug_assert!(matches!(kind, OpKind::Read | OpKind::DirectRead), "{kind} cannot stop");
                 let count = buffer.pread_from(file, 0, len, off)?;
