@@ -36,7 +36,8 @@ impl Mapping {
     pub async fn truncate_to(&self, task: &Task, size: u64) {
         let beyond = self.sizes.end_index(size)..u64::MAX;
         self.unmap_range(task, beyond.clone()).await;
-        self.remove_range(task, size..u64::MAX, Removal::Truncate).await;
+        let gone = size..u64::MAX;
+        self.remove_range(task, gone.clone(), &gone, Removal::Truncate).await;
         task.at(Y::T5).await;
         self.unmap_range(task, beyond).await;
     }
@@ -44,17 +45,26 @@ impl Mapping {
     /// Drops the whole pages of `range` and zeroes its partly covered ones. The caller holds `invalidate_lock`
     /// exclusive, so nothing comes back before it has removed the blocks.
     pub async fn punch_out(&self, task: &Task, range: Range<u64>, removal: Removal) {
+        self.drop_around(task, range.clone(), &range, removal).await;
+    }
+
+    /// As [`Mapping::punch_out`] of `range`, of which only `gone` is to leave the file.
+    ///
+    /// The rest has been written back, is dropped with its pages, and is not zeroed where a folio sticks out: a fault
+    /// that needs no `invalidate_lock`, as the folio is valid, may look at it until it has left the cache. (Stricter
+    /// than truncate_inode_partial_folio() in mm/truncate.c of Linux 6.12, which knows one range only.)
+    pub async fn drop_around(&self, task: &Task, range: Range<u64>, gone: &Range<u64>, removal: Removal) {
         let whole = self.sizes.end_index(range.start)..self.sizes.index(range.end);
         if !whole.is_empty() {
             task.at(Y::P1).await;
             self.unmap_range(task, whole).await;
         }
-        self.remove_range(task, range, removal).await;
+        self.remove_range(task, range, gone, removal).await;
     }
 
     /// Two passes: the first takes what it can without waiting, the second waits and goes on until a sweep finds
     /// nothing. `range.end` is `u64::MAX` for "to the end".
-    async fn remove_range(&self, task: &Task, range: Range<u64>, removal: Removal) {
+    async fn remove_range(&self, task: &Task, range: Range<u64>, gone: &Range<u64>, removal: Removal) {
         let last = if range.end == u64::MAX { u64::MAX } else { self.sizes.index(range.end) };
         let mut whole = self.sizes.end_index(range.start)..last;
         self.first_pass(task, whole.clone()).await;
@@ -64,7 +74,7 @@ impl Mapping {
             let end = folio.end_index();
             same_folio = range.end < self.byte_range(&folio).end;
             let index = folio.index();
-            if !self.remove_partial(task, folio, &range, removal).await {
+            if !self.remove_partial(task, folio, &range, gone, removal).await {
                 whole.start = whole.start.max(end);
                 if same_folio {
                     whole.end = whole.end.min(index);
@@ -76,7 +86,7 @@ impl Mapping {
             && let Some(folio) = self.lock_attached(task, page, Y::T3).await
         {
             let index = folio.index();
-            if !self.remove_partial(task, folio, &range, removal).await {
+            if !self.remove_partial(task, folio, &range, gone, removal).await {
                 whole.end = whole.end.min(index);
             }
         }
@@ -149,9 +159,16 @@ impl Mapping {
         }
     }
 
-    /// Zeroes the part of a folio that `range` covers, and splits it so that whole pages can go. False if the
+    /// Zeroes the part of a folio that is `gone`, and splits it so that whole pages of `range` can go. False if the
     /// folio stays in one piece and the walk must leave it alone.
-    async fn remove_partial(&self, task: &Task, folio: Locked, range: &Range<u64>, removal: Removal) -> bool {
+    async fn remove_partial(
+        &self,
+        task: &Task,
+        folio: Locked,
+        range: &Range<u64>,
+        gone: &Range<u64>,
+        removal: Removal,
+    ) -> bool {
         task.at(Y::T3).await;
         folio.wait_writeback(task, Y::WBW).await;
         let bytes = self.byte_range(&folio);
@@ -163,8 +180,10 @@ impl Mapping {
             self.drop_folio(task, &folio).await;
             return true;
         }
-        if !(removal == Removal::PunchUnflushed && self.faults.armed(Fault::PunchKeepsEdges)) {
-            folio.data.write()[(part.start - bytes.start) as usize..(part.end - bytes.start) as usize].fill(0);
+        let zeros = gone.start.max(part.start)..gone.end.min(part.end);
+        let keeps = removal == Removal::PunchUnflushed && self.faults.armed(Fault::PunchKeepsEdges);
+        if !zeros.is_empty() && !keeps {
+            folio.data.write()[(zeros.start - bytes.start) as usize..(zeros.end - bytes.start) as usize].fill(0);
         }
         if removal == Removal::PunchUnflushed {
             // Stores that only an entry knows of would make the blocks dirty again, after they have lost their

@@ -76,7 +76,7 @@ impl File {
             let unit = sizes.page.max(sizes.block);
             let wide = range.start / unit * unit..range.end.next_multiple_of(unit);
             write_and_wait(self, task, wide.clone()).await?;
-            self.mapping.punch_out(task, wide, Removal::Truncate).await;
+            self.mapping.drop_around(task, wide, &range, Removal::Truncate).await;
         } else {
             self.disk_size_before_punch(&range);
             self.mapping.punch_out(task, range.clone(), Removal::PunchUnflushed).await;
