@@ -53,10 +53,20 @@ struct Growth {
     to: u64,
     /// The bytes of the write that led to it; none if the size was set without data.
     write: Option<Range<u64>>,
-    /// The file was longer already: the size may have been one on the device, and no sync makes it the file's.
-    passing: bool,
     /// How many events there were when the operation began that set it.
     since: usize,
+    made: Made,
+}
+
+/// What a sync makes of a size that the file had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Made {
+    /// Durable.
+    Durable,
+    /// Nothing: the file was longer already, and this was on the device in passing at most.
+    Passing,
+    /// Durable or not: that it became the size was a mistake which nobody need have logged.
+    Doubtful,
 }
 
 /// Where the bytes of a version are from.
@@ -92,6 +102,15 @@ pub enum Wrong {
     Bytes(u64, Vec<Vec<u8>>),
     /// From this byte on so many were appended, and the size covers them, but they are older: the bytes due.
     NotAppended(u64, Vec<u8>),
+}
+
+/// Whether a size that an appending write led to comes with that write's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// The size is on the device once they are.
+    Together,
+    /// The size may be there first.
+    Apart,
 }
 
 /// What each byte of a file, and its size, may be after a crash.
@@ -153,15 +172,29 @@ impl Durable {
         let zeroed: Vec<Range<u64>> = self.leftovers.iter().map(cut).collect();
         zeroed.into_iter().for_each(|range| self.changed(range, Fill::Zero));
         let since = self.begun(lane);
-        self.events.push(Event::Size(Growth { from, to, write, passing: false, since }));
+        self.events.push(Event::Size(Growth { from, to, write, since, made: Made::Durable }));
     }
 
     /// A write of `range` has gone to the device, and the file is longer than that: until the rest is there, too, the
     /// size on the device may be where the write ended. To be said before what it changed.
     pub fn reached(&mut self, range: Range<u64>) {
         let to = range.end;
+        self.became(to, to, Some(range), Made::Passing);
+    }
+
+    /// The file is longer, and until the rest is there the size on the device may be `size`.
+    pub fn passed(&mut self, size: u64) {
+        self.became(size, size, None, Made::Passing);
+    }
+
+    /// The size in memory has become `to`, from `from`, though nothing was to change it.
+    pub fn mistaken(&mut self, from: u64, to: u64) {
+        self.became(from, to, None, Made::Doubtful);
+    }
+
+    fn became(&mut self, from: u64, to: u64, write: Option<Range<u64>>, made: Made) {
         let since = self.events.len();
-        self.events.push(Event::Size(Growth { from: to, to, write: Some(range), passing: true, since }));
+        self.events.push(Event::Size(Growth { from, to, write, since, made }));
     }
 
     /// A sync by `lane` has succeeded.
@@ -172,6 +205,11 @@ impl Durable {
     /// How many events there were when the operation of `lane` began.
     fn begun(&self, lane: u8) -> usize {
         self.began.get(lane as usize).copied().unwrap_or(self.events.len())
+    }
+
+    /// All that is complete by now is durable.
+    pub fn settled(&mut self) {
+        self.events.push(Event::Synced(Scope::File, self.events.len()));
     }
 
     /// What is complete by now of `range` is durable, and the size that reaches it: a write with O_DSYNC returns.
@@ -190,7 +228,7 @@ impl Durable {
     ///
     /// # Errors
     /// The first thing that is wrong with it.
-    pub fn judge(&self, content: &[u8]) -> Result<(), Wrong> {
+    pub fn judge(&self, content: &[u8], bound: Bound) -> Result<(), Wrong> {
         let size = content.len() as u64;
         let segments = self.segments(size);
         let sizes = self.sizes(&segments);
@@ -204,6 +242,9 @@ impl Durable {
         }
         for segment in segments.iter().filter(|segment| segment.range.end <= size) {
             self.judge_segment(segment, content)?;
+        }
+        if bound == Bound::Apart {
+            return Ok(());
         }
         let mut wrong = None;
         for (time, growth) in explanations {
@@ -288,20 +329,23 @@ impl Durable {
     /// The sizes the file may have.
     fn sizes(&self, segments: &[Segment]) -> Vec<(Time, Growth)> {
         let size = self.base.len() as u64;
-        let mut sizes = vec![(0, Growth { from: size, to: size, write: None, passing: false, since: 0 })];
+        let mut sizes = vec![(0, Growth { from: size, to: size, write: None, since: 0, made: Made::Durable })];
         for (number, event) in self.events.iter().enumerate() {
             match event {
                 Event::Bytes(..) => {}
                 Event::Size(growth) => sizes.push((number + 1, growth.clone())),
                 Event::Synced(scope, upto) => {
-                    let current = sizes.iter().filter(|(time, growth)| *time <= *upto && !growth.passing);
+                    let current = sizes.iter().filter(|(time, growth)| *time <= *upto && growth.made == Made::Durable);
                     let newest = current.map(|(time, _)| *time).max().unwrap_or(0);
                     let least = match scope {
                         Scope::File => u64::MAX,
                         Scope::Bytes(range) => self.end_of_data(range, *upto, segments),
                     };
                     let least = least.min(self.least_set_beside(*upto, number));
-                    let stays = |time: Time, growth: &Growth| time > *upto || time == newest || growth.to >= least;
+                    let stays = |time: Time, growth: &Growth| {
+                        let doubtful = growth.made == Made::Doubtful && time > newest;
+                        time > *upto || time == newest || growth.to >= least || doubtful
+                    };
                     sizes.retain(|(time, growth)| stays(*time, growth));
                     // Of the sizes on the way those are left that are large enough.
                     for (_, growth) in sizes.iter_mut().filter(|(time, _)| *time <= newest) {
@@ -319,7 +363,9 @@ impl Durable {
     /// one.
     fn least_set_beside(&self, upto: usize, synced: usize) -> u64 {
         let beside = self.events.iter().enumerate().skip(upto).filter_map(|(number, event)| match event {
-            Event::Size(growth) if growth.since <= synced && number != synced && !growth.passing => Some(growth.to),
+            Event::Size(growth) if growth.since <= synced && number != synced && growth.made == Made::Durable => {
+                Some(growth.to)
+            }
             _ => None,
         });
         beside.min().unwrap_or(u64::MAX)

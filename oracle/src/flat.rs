@@ -34,6 +34,8 @@ pub struct FlatFile {
     polluted: Range<u64>,
     /// Bytes of the file that a row of [`PERMITTED`] leaves open.
     open: ByteSet,
+    /// Bytes of which the device may hold what this file has never been told of.
+    unknown: ByteSet,
     /// Bytes which, when a mapping stores to them, a row of [`PERMITTED`] leaves open.
     fragile: ByteSet,
     /// Lanes for which space runs out, once, as bits.
@@ -64,6 +66,7 @@ impl FlatFile {
             content: Vec::with_capacity(geometry.file_limit as usize),
             polluted: 0..0,
             open: ByteSet::default(),
+            unknown: ByteSet::default(),
             fragile: ByteSet::default(),
             short_of_space: 0,
             failures: None,
@@ -91,6 +94,7 @@ impl FlatFile {
         self.content.resize(geometry.floor as usize, 0);
         self.polluted = 0..0;
         self.open.clear();
+        self.unknown.clear();
         self.fragile.clear();
         self.short_of_space = 0;
         self.failures = None;
@@ -210,8 +214,9 @@ impl FlatFile {
             OpKind::Truncate => self.resize(op.off),
             OpKind::MapWrite => {
                 self.fill(id, op.off..end.min(self.size()));
-                for lost in self.fragile.inside(op.off..end.min(self.size())) {
-                    self.open.insert(lost);
+                for lost in self.fragile.inside(op.off..end.min(self.content.len() as u64)) {
+                    self.open.insert(lost.clone());
+                    self.unknown.insert(lost);
                 }
                 self.pollute(op.off.max(self.size())..end);
             }
@@ -261,6 +266,7 @@ impl FlatFile {
             let end = at + run.len() as u64;
             if run[0] == 0 {
                 self.open.insert(at..end);
+                self.unknown.insert(at..end);
             }
             at = end;
         }
@@ -289,7 +295,8 @@ impl FlatFile {
         if size < self.size() {
             self.keep_older(size..self.size());
             self.open.remove(size..self.size());
-            self.fragile.remove(size..self.size());
+            // A cut inside a block gives it no place on the device either.
+            self.fragile.remove(size.next_multiple_of(self.page)..self.size());
             self.note_change(&(size..self.size()), Fill::Zero);
             self.polluted = 0..0;
         } else {

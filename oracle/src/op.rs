@@ -113,7 +113,7 @@ operations! {
     Evict      "evict"       Range  Neutral []                5 "reclaim the clean folios of the range; dirty ones stay";
     WriteDsync "write_dsync" Range  Write   [extends]         2 "pwritev2(2) with RWF_DSYNC: what it wrote, and the size that shows it, are persistent when it returns";
     DirectWriteDsync "dwrite_dsync" Range Write [extends direct] 2 "pwritev2(2) with O_DIRECT and RWF_DSYNC: what it wrote, and the size that shows it, are persistent when it returns";
-    Crash      "crash"       Plain  Neutral []                1 "the machine stops, what was not flushed may be lost, and comes up again; lane 0 goes on alone";
+    Crash      "crash"       Plain  Neutral []                1 "the machine stops, what was not flushed may be lost, and comes up again; lane 0 goes on alone (a file system of --mkfs is shut down and mounted again)";
     FailAlloc  "fail_alloc"  Plain  Neutral []                2 "one more block is there for what this lane writes and stores through the cache; then, once, ENOSPC";
     MemoryFailure "memory_failure" Offset Neutral []          2 "a page of persistent memory fails and its mappings go, nothing is lost (madvise(2) with MADV_SOFT_OFFLINE, for DAX)";
     FailWrite  "fail_write"  Plain  Neutral []                3 "the next write of the device fails with EIO, and nothing of it gets there";

@@ -48,6 +48,16 @@ pub trait Target {
         Ok(Ok(()))
     }
 
+    /// Whether it can crash ([`crate::OpKind::Crash`]), and then the unit in which data goes to its device, bytes.
+    fn crash_unit(&self) -> Option<u64> {
+        None
+    }
+
+    /// What is known of the last answer besides it: lines of the kernel log for example. Said of a divergence.
+    fn evidence(&self) -> Option<String> {
+        None
+    }
+
     /// The page size of its mappings: beyond the page that holds the end of the file, SIGBUS is due.
     fn page_size(&self) -> u64;
 }

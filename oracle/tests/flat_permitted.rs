@@ -167,6 +167,18 @@ fn stores_after_a_direct_extension_on_ext4_may_be_lost_and_be_called_a_hole() {
         zeroed.fine(Op::range(MapWrite, 1000, 2072), Bytes(2072));
         assert_eq!(read(&mut zeroed, 1024, &zeros), Some(1024), "{zeroing}");
     }
+    // So does the end of file, wherever in the page it comes to lie; pages behind it are fresh ones.
+    let mut cut = stored_after_extension("ext4");
+    cut.truncate(2000);
+    cut.truncate(4096);
+    cut.fine(Op::range(MapWrite, 1000, 3096), Bytes(3096));
+    assert_eq!(read(&mut cut, 1000, &[0; 2072]), None);
+    assert_eq!(read(&mut cut, 3072, &[0; 1024]), Some(3072));
+    let mut cut = stored_after_extension("ext4");
+    cut.truncate(0);
+    cut.truncate(4096);
+    cut.fine(Op::range(MapWrite, 1000, 2072), Bytes(2072));
+    assert_eq!(read(&mut cut, 1000, &[0; 2072]), Some(1000), "there is another page now");
     let mut rewritten = stored_after_extension("ext4");
     rewritten.write(1000, 2072);
     assert_eq!(read(&mut rewritten, 1000, &stored[1000..3072]), Some(1000), "a write settles the bytes");

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// Disjoint ranges in ascending order. Nearly always empty.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct ByteSet {
     ranges: Vec<Range<u64>>,
 }

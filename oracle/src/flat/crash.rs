@@ -1,9 +1,10 @@
 //! The flat file and a crash: what may be left of it, and that what was left is the file from then on.
 
 use super::FlatFile;
-use crate::durable::{Durable, Fill, Scope, Wrong};
+use crate::durable::{Bound, Durable, Fill, Scope, Wrong};
 use crate::op::{Effect, Op, OpId, OpKind};
 use crate::outcome::{Class, Divergence, Outcome};
+use std::borrow::Cow;
 use std::ops::Range;
 
 impl FlatFile {
@@ -11,6 +12,20 @@ impl FlatFile {
     /// start. Without it a crash cannot be judged, and nothing is spent on it.
     pub fn expect_crashes(&mut self) {
         self.durable = Some(Durable::new(&self.content, u64::from(self.geometry.block)));
+    }
+
+    /// All that was done so far is on the device.
+    pub fn all_durable(&mut self) {
+        if let Some(durable) = &mut self.durable {
+            durable.settled();
+            self.make_known();
+        }
+    }
+
+    /// All that is in the file is on the device, and known but for what is open. What lies behind its end is not in it.
+    fn make_known(&mut self) {
+        self.unknown.remove(0..self.size());
+        self.open.inside(0..self.size()).for_each(|range| self.unknown.insert(range));
     }
 
     /// An operation of `lane` begins. Needed of syncs beside other lanes: they promise what is complete by now.
@@ -43,7 +58,15 @@ impl FlatFile {
     /// The divergence: bytes of class disk, or a wrong size.
     pub fn judge_crash(&self, id: OpId, content: &[u8]) -> Result<(), Divergence> {
         let Some(durable) = &self.durable else { return Ok(()) };
-        durable.judge(content).map_err(|wrong| self.wrong_after_crash(id, &wrong, content))
+        let bound = if self.crashes_with("size-before-data") { Bound::Apart } else { Bound::Together };
+        let mut known = Cow::Borrowed(content);
+        for range in self.unknown.inside(0..content.len() as u64) {
+            for at in range {
+                // What nobody knows is as good as the newest version.
+                known.to_mut()[at as usize] = self.content.get(at as usize).copied().unwrap_or(0);
+            }
+        }
+        durable.judge(&known, bound).map_err(|wrong| self.wrong_after_crash(id, &wrong, content))
     }
 
     /// As [`FlatFile::judge_crash`]; what is left is the file from here on.
@@ -58,6 +81,10 @@ impl FlatFile {
         self.fragile.clear();
         // What the last page has behind the end of file was on the device: nobody has zeroed it yet.
         self.polluted = self.size()..self.size().next_multiple_of(self.page);
+        // What was lost behind the end of file may still be in its block.
+        let block_end = self.size().next_multiple_of(u64::from(self.geometry.block));
+        self.unknown.remove(0..self.size());
+        self.unknown.remove(block_end..u64::MAX);
         if let Some(durable) = &mut self.durable {
             durable.restart(content);
         }
@@ -73,7 +100,11 @@ impl FlatFile {
             _ => return,
         };
         if outcome == Outcome::Done {
+            let whole = scope == Scope::File && self.lanes == 1;
             durable.synced(id.lane, scope);
+            if whole {
+                self.make_known();
+            }
         }
     }
 
@@ -107,6 +138,23 @@ impl FlatFile {
             kind if kind.info().extends && end > size => durable.resized(lane, size, end, Some(op.off..end)),
             kind if kind.info().extends && kind.info().direct => durable.reached(op.off..end),
             _ => {}
+        }
+    }
+
+    /// The size is about to be raised to `size` by an operation that has failed.
+    pub(super) fn note_mistaken(&mut self, size: u64) {
+        let from = self.size();
+        if let Some(durable) = &mut self.durable
+            && size > from
+        {
+            durable.mistaken(from, size);
+        }
+    }
+
+    /// The size on the device may be `size` until a larger one is there.
+    pub(super) fn note_passing(&mut self, size: u64) {
+        if let Some(durable) = &mut self.durable {
+            durable.passed(size);
         }
     }
 

@@ -124,11 +124,41 @@ pub static PERMITTED: &[Permitted] = &[
         effect: stores_past_allocated_end_survive,
     },
     Permitted {
+        name: "size-before-data",
+        on: &["ext4"],
+        ops: &[OpKind::Crash],
+        reason: "seen on ext4 of Linux 6.18: the size that an appending write leads to is logged when its I/O is submitted, \
+                 or with the write itself where the block is there already, and its blocks become written ones when the \
+                 I/O ends. A crash in between shows zeros, or what the file held there before, up to that size; never \
+                 anything else",
+        answer: never,
+        effect: none,
+    },
+    Permitted {
+        name: "stores-past-eof-reach-device",
+        on: &["ext4", "xfs"],
+        ops: &[OpKind::MapWrite],
+        reason: "seen on ext4 and xfs of Linux 6.18: mmap(2) leaves open what becomes of stores past the end of file. They may reach the device with a page that is being written; if a crash \
+                 then loses the truncate that made them lie past the end, they are in the file",
+        answer: never,
+        effect: stored_past_eof,
+    },
+    Permitted {
+        name: "fallocate-logs-its-end",
+        on: &["ext4"],
+        ops: &[OpKind::Punch, OpKind::ZeroRange, OpKind::Fallocate],
+        reason: "seen on ext4 of Linux 6.18: fallocate(2) beyond the size on the device and below the size in memory \
+                 raises the former to where its range ends, in the middle of a block, too, whatever is dirty there",
+        answer: never,
+        effect: logs_its_end,
+    },
+    Permitted {
         name: "failed-write-extends",
         on: &["ext4", "tmpfs"],
         ops: &[OpKind::WriteFault],
         reason: "seen on ext4 and tmpfs of Linux 6.18: a write at an offset beyond the end of file that fails with \
-                 EFAULT raises the size to its offset (the end of a copy of no bytes is taken for the new size)",
+                 EFAULT raises the size to its offset (the end of a copy of no bytes is taken for the new size); ext4 does \
+                 not log that, so after a crash it may be gone though the file was synced",
         answer: never,
         effect: failed_write_extends,
     },
@@ -184,6 +214,11 @@ impl Permitted {
 }
 
 impl FlatFile {
+    /// Whether this row about crashes holds here.
+    pub(super) fn crashes_with(&self, name: &str) -> bool {
+        rows(self.known_on.as_deref(), OpKind::Crash).any(|row| row.name == name)
+    }
+
     /// The sizes that `lane` may have found.
     fn sizes(&self, lane: u8) -> RangeInclusive<u64> {
         if self.knows_size(lane) { self.size()..=self.size() } else { self.geometry.floor..=self.geometry.file_limit }
@@ -293,8 +328,21 @@ fn reservation_is_met(file: &FlatFile, _: u8, op: &Op, outcome: Outcome) -> bool
     outcome == Outcome::Errno(Errno::EIO) && faults.any(|(_, earlier)| from(earlier) < op.off + op.len)
 }
 
+fn stored_past_eof(file: &mut FlatFile, op: &Op, outcome: Outcome) {
+    if let Outcome::Bytes(count) | Outcome::Sigbus(count) = outcome {
+        file.unknown.insert(op.off.max(file.size())..op.off + count);
+    }
+}
+
+fn logs_its_end(file: &mut FlatFile, op: &Op, outcome: Outcome) {
+    if outcome == Outcome::Done {
+        file.note_passing((op.off + op.len).min(file.size()));
+    }
+}
+
 fn failed_write_extends(file: &mut FlatFile, op: &Op, outcome: Outcome) {
     if outcome == Outcome::Errno(Errno::EFAULT) {
+        file.note_mistaken(op.off);
         file.grow(op.off);
     }
 }
@@ -302,6 +350,8 @@ fn failed_write_extends(file: &mut FlatFile, op: &Op, outcome: Outcome) {
 fn short_copy_exposes(file: &mut FlatFile, op: &Op, outcome: Outcome) {
     let Outcome::Bytes(count) = outcome else { return };
     let end = op.off + count;
+    // Where this row holds, operations come one after the other.
+    file.note_size(0, op, end);
     file.grow(end);
     // Bytes that were written are in memory or on disk, and the rest of a block is read before a part is written.
     let missed = end..(op.off + op.len).min(file.size());
@@ -323,7 +373,9 @@ fn stores_past_eof_survive(file: &mut FlatFile, op: &Op, outcome: Outcome) {
         // The size may have been raised to the offset nonetheless.
         _ => op.off,
     };
-    file.open.insert(file.polluted.start.max(file.size())..file.polluted.end.min(end));
+    let survive = file.polluted.start.max(file.size())..file.polluted.end.min(end);
+    file.open.insert(survive.clone());
+    file.unknown.insert(survive);
 }
 
 fn stores_past_allocated_end_survive(file: &mut FlatFile, op: &Op, outcome: Outcome) {

@@ -44,6 +44,14 @@ fn shown_by(row: &str) -> Vec<Op> {
             Op::range(MapWrite, 10, 10),
             Op::range(DirectWrite, 8192, 1024),
             Op::range(MapWrite, 2048, 512),
+            // Again, and the page is cut in between.
+            Op::at(Truncate, 0),
+            Op::range(Write, 0, 1024),
+            Op::range(MapWrite, 0, 4096),
+            Op::range(DirectWrite, 4096, 4096),
+            Op::at(Truncate, 3584),
+            Op::range(Write, 4096, 4096),
+            Op::range(MapWrite, 0, 4096),
         ],
         "stores-past-eof-survive" => {
             vec![Op::at(Truncate, 1000), Op::range(MapWrite, 900, 200), Op::at(Truncate, 5000)]
@@ -53,6 +61,30 @@ fn shown_by(row: &str) -> Vec<Op> {
             Op::range(MapWrite, 0, 4096),
             Op::range(Fallocate, 0, 3584),
             Op::at(Truncate, 8192),
+        ],
+        // Where a crash stands in its lane says what it saves: at 4 the log, at 6 nothing.
+        "size-before-data" => vec![
+            Op::range(Write, 4096, 1024),
+            Op::plain(Fsync),
+            Op::plain(Stat),
+            Op::range(Write, 4096, 4096),
+            Op::plain(Crash),
+        ],
+        "stores-past-eof-reach-device" => vec![
+            Op::range(Write, 0, 4096),
+            Op::plain(Fsync),
+            Op::at(Truncate, 512),
+            Op::range(MapWrite, 0, 4096),
+            Op::range(Writeback, 0, 4096),
+            Op::range(MapWrite, 0, 4096),
+            Op::plain(Crash),
+        ],
+        "fallocate-logs-its-end" => vec![
+            Op::range(Write, 0, 4096),
+            Op::range(Write, 0, 4096),
+            Op::range(Punch, 0, 512),
+            Op::range(Write, 0, 4096),
+            Op::plain(Crash),
         ],
         "failed-write-extends" => vec![fault(5000, 10, 0)],
         _ => panic!("no program shows {row}: add one"),
