@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
@@ -38,6 +39,17 @@ int64_t shim_reopen(int fd, int direct)
 
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     UNTIL_UNINTERRUPTED(open(path, O_RDWR | O_CLOEXEC | (direct ? O_DIRECT : 0)));
+}
+
+int64_t shim_open(const char *path)
+{
+    UNTIL_UNINTERRUPTED(open(path, O_RDWR | O_CLOEXEC));
+}
+
+/* XFS_IOC_GOINGDOWN and EXT4_IOC_SHUTDOWN are one number, which not every libc has a header for. */
+int64_t shim_shutdown(int fd, uint32_t how)
+{
+    UNTIL_UNINTERRUPTED(ioctl(fd, _IOR('X', 125, uint32_t), &how));
 }
 
 int64_t shim_unlink(const char *path)

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/loop.h>
 #include <sched.h>
 #include <stdio.h>
@@ -32,6 +33,11 @@ int64_t shim_enter_mounts(int namespace)
     if (unshare(CLONE_FS) < 0 || setns(namespace, CLONE_NEWNS) < 0)
         return -(int64_t)errno;
     return 0;
+}
+
+int64_t shim_forget_cached(int device)
+{
+    return ioctl(device, BLKFLSBUF, 0) < 0 ? -(int64_t)errno : 0;
 }
 
 static int open_loop(long number)

@@ -13,6 +13,8 @@
 int64_t shim_create(const char *path);
 int64_t shim_reopen(int fd, int direct);
 int64_t shim_create_nameless(const char *dir);
+int64_t shim_open(const char *path);
+int64_t shim_shutdown(int fd, uint32_t how);
 int64_t shim_unlink(const char *path);
 int64_t shim_pread(int fd, void *to, uint64_t len, uint64_t off);
 int64_t shim_pwrite(int fd, const void *from, uint64_t len, uint64_t off);
@@ -51,6 +53,7 @@ int64_t shim_die_with_parent(int parent);
 
 /* mount.c: mount namespaces and loop devices. */
 int64_t shim_unshare_mounts(void);
+int64_t shim_forget_cached(int device);
 int64_t shim_enter_mounts(int namespace);
 int64_t shim_loop_attach(int image, uint32_t *number);
 

@@ -42,6 +42,17 @@ pub enum SyncRange {
     Wait,
 }
 
+/// What a file system saves when it is shut down: `XFS_IOC_GOINGDOWN`, `EXT4_IOC_SHUTDOWN`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shutdown {
+    /// Everything: it is frozen first, which writes back all there is (`DEFAULT`).
+    Flush = 0,
+    /// What is in the log so far, which is forced (`LOGFLUSH`).
+    LogFlush = 1,
+    /// Nothing: what is on the device is what there is (`NOLOGFLUSH`).
+    NoLogFlush = 2,
+}
+
 /// The file system a file is on: statfs(2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileSystem {
@@ -105,6 +116,20 @@ impl File {
         let path = c_path("open", path)?;
         // SAFETY: the path ends with a zero byte and outlives the call.
         File::own("open", unsafe { sys::shim_create(path.as_ptr()) })
+    }
+
+    /// Opens a file that is there for reading and writing.
+    pub fn open(path: &Path) -> Result<File> {
+        let path = c_path("open", path)?;
+        // SAFETY: the path ends with a zero byte and outlives the call.
+        File::own("open", unsafe { sys::shim_open(path.as_ptr()) })
+    }
+
+    /// Stops the whole file system that the file is on: until it is unmounted it fails with EIO, and it saves no more
+    /// than `how` says. ENOTTY where there is no such call. Needs `CAP_SYS_ADMIN`.
+    pub fn shutdown(&self, how: Shutdown) -> Result<()> {
+        // SAFETY: the shim hands the kernel a pointer to its own argument; the descriptor is open.
+        check("shutdown", unsafe { sys::shim_shutdown(self.raw(), how as u32) }).map(drop)
     }
 
     /// Creates a file in `dir` that has no name, so that it goes with the process, however that ends: open(2) with

@@ -25,8 +25,8 @@ mod sys;
 
 pub use aio::Queue;
 pub use error::{Error, Result};
-pub use file::{File, FileSystem, Space, SyncRange};
+pub use file::{File, FileSystem, Shutdown, Space, SyncRange};
 pub use map::Mapping;
 pub use memory::{Aligned, Guarded, SharedPage, die_with_parent, page_size};
-pub use mount::{LoopDevice, enter_mounts, unshare_mounts};
+pub use mount::{LoopDevice, enter_mounts, forget_cached, unshare_mounts};
 pub use pause::{CannotPause, PausableBuffer, Pause, Pausing, Poison, Seen, Supervisor, WriteOrder};

@@ -19,6 +19,13 @@ pub fn enter_mounts(namespace: &File) -> Result<()> {
     check("setns", unsafe { sys::shim_enter_mounts(namespace.as_raw_fd()) }).map(drop)
 }
 
+/// Writes what is cached of a block device and dirty, and drops what is cached and unused: `BLKFLSBUF`. Needs
+/// `CAP_SYS_ADMIN`.
+pub fn forget_cached(device: &File) -> Result<()> {
+    // SAFETY: no pointers; the descriptor is open.
+    check("BLKFLSBUF", unsafe { sys::shim_forget_cached(device.as_raw_fd()) }).map(drop)
+}
+
 /// A loop device over a file. It is free again when this value and everybody else who has it open are gone, however
 /// that came: loop(4), `LO_FLAGS_AUTOCLEAR`.
 #[derive(Debug)]

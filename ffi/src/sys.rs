@@ -6,6 +6,8 @@ unsafe extern "C" {
     pub(crate) fn shim_create(path: *const c_char) -> i64;
     pub(crate) fn shim_create_nameless(dir: *const c_char) -> i64;
     pub(crate) fn shim_reopen(fd: c_int, direct: c_int) -> i64;
+    pub(crate) fn shim_open(path: *const c_char) -> i64;
+    pub(crate) fn shim_shutdown(fd: c_int, how: u32) -> i64;
     pub(crate) fn shim_unlink(path: *const c_char) -> i64;
     pub(crate) fn shim_pread(fd: c_int, to: *mut c_void, len: u64, off: u64) -> i64;
     pub(crate) fn shim_pwrite(fd: c_int, from: *const c_void, len: u64, off: u64) -> i64;
@@ -53,6 +55,7 @@ unsafe extern "C" {
     pub(crate) fn shim_die_with_parent(parent: c_int) -> i64;
 
     pub(crate) fn shim_unshare_mounts() -> i64;
+    pub(crate) fn shim_forget_cached(device: c_int) -> i64;
     pub(crate) fn shim_enter_mounts(namespace: c_int) -> i64;
     pub(crate) fn shim_loop_attach(image: c_int, number: *mut u32) -> i64;
 

@@ -2,7 +2,8 @@
 
 use crate::device::Device;
 use crate::recipe::{FileSystem, Mkfs, Recipe};
-use crate::{NEEDS_ROOT, Trouble, mkfs, system, trouble};
+use crate::restart::{Restart, kernel_log};
+use crate::{NEEDS_ROOT, Trouble, mkfs, system, trouble, wait_for};
 use rustix::io::Errno;
 use rustix::mount::{FsOpenFlags, MountFlags, UnmountFlags, fsopen, mount, unmount};
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,26 @@ use std::time::Duration;
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Reply {
     Mounted(Place),
-    Refused { why: String },
+    Refused {
+        why: String,
+    },
+    /// To the [`Request`] of this number.
+    Restarted {
+        number: u64,
+        restart: Restart,
+    },
+    /// To the [`Request`] of this number: there is no file system any more.
+    Gone {
+        number: u64,
+        why: String,
+    },
+}
+
+/// What the keeper is asked for once the file system is there: to unmount it and to mount it again.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Request {
+    /// The answer has it, too, so that nobody takes one that came too late for his own.
+    pub(crate) number: u64,
 }
 
 /// Where the file system is.
@@ -48,7 +68,13 @@ pub fn serve() -> Result<(), Trouble> {
     match Kept::make(&recipe, &mut parent) {
         Ok((kept, place)) => {
             parent.say(&Reply::Mounted(place));
-            parent.wait();
+            while let Some(Request { number }) = parent.request() {
+                let reply = match kept.restart(&recipe, &mut parent) {
+                    Ok(restart) => Reply::Restarted { number, restart },
+                    Err(trouble) => Reply::Gone { number, why: trouble.to_string() },
+                };
+                parent.say(&reply);
+            }
             kept.give_back();
         }
         Err(trouble) => parent.say(&Reply::Refused { why: trouble.to_string() }),
@@ -92,9 +118,20 @@ impl Parent {
         }
     }
 
-    fn wait(&mut self) {
+    /// Waits until there is something to do; none if the other end is closed.
+    fn request(&mut self) -> Option<Request> {
         let _ = self.stream.set_read_timeout(None);
-        while self.stream.read(&mut [0]).map_or_else(|error| error.kind() == ErrorKind::Interrupted, |read| read > 0) {}
+        let mut line = Vec::new();
+        // Byte by byte: there may be another request behind it, if nobody waited for the answer to the last one.
+        while line.last() != Some(&b'\n') {
+            let mut byte = [0];
+            match self.stream.read(&mut byte) {
+                Ok(1) => line.push(byte[0]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                _ => return None,
+            }
+        }
+        serde_json::from_slice(&line).ok()
     }
 }
 
@@ -106,6 +143,9 @@ impl Drop for MountPoint {
         let _ = unmount(&self.0, UnmountFlags::DETACH);
     }
 }
+
+/// How long is waited until files are closed, turns of 10 ms. A process that was killed takes a moment.
+const PATIENCE: u32 = 300;
 
 /// A mount and what it is on. The mount is dropped first.
 struct Kept {
@@ -140,6 +180,30 @@ impl Kept {
         Ok((Kept { mounted, device }, Place { namespace, dir, device: path }))
     }
 
+    /// Unmounts, and mounts again: the file system recovers from what its log has. If it does not, the same is made
+    /// once more in its place. The error is that this did not work either, or that somebody has a file open there.
+    fn restart(&self, recipe: &Recipe, parent: &mut Parent) -> Result<Restart, Trouble> {
+        let dir = &self.mounted.0;
+        let unmounted = || !matches!(unmount(dir, UnmountFlags::empty()), Err(Errno::BUSY));
+        if !wait_for(PATIENCE, unmounted) {
+            return Err(Trouble::new(format!(
+                "{} cannot be unmounted, some process has a file open there",
+                recipe.mkfs
+            )));
+        }
+        let path = self.device.path();
+        if let Some(path) = &path {
+            forget_cached(path)?;
+        }
+        let Err(errno) = mount_again(dir, recipe, path.as_deref()) else { return Ok(Restart::Up) };
+        let log = path.as_deref().map_or_else(String::new, kernel_log);
+        if let (Some(maker), Some(path)) = (recipe.mkfs.file_system.maker(), &path) {
+            mkfs::run(&maker, recipe, path, parent)?;
+        }
+        mount_again(dir, recipe, path.as_deref()).map_err(|errno| trouble("mounting a new file system", errno))?;
+        Ok(Restart::Refused { errno: errno.raw_os_error(), log })
+    }
+
     fn give_back(self) {
         drop(self.mounted);
         self.device.free();
@@ -160,18 +224,31 @@ fn not_in_kernel(file_system: FileSystem) -> Trouble {
     Trouble::new(format!("this kernel has no {name}: load its module (modprobe {name}) or boot a kernel that has it"))
 }
 
+/// Drops what is cached of a device. This process has a loop device open, so its cache would outlive the file system:
+/// blocks that were changed and never written, which share a page with the superblock for example, would be there again
+/// after the crash that lost them.
+fn forget_cached(device: &Path) -> Result<(), Trouble> {
+    let trouble = |error| trouble(device.display(), error);
+    let file = std::fs::File::open(device).map_err(trouble)?;
+    ffi::forget_cached(&file).map_err(|error| trouble(system(error)))
+}
+
 /// A directory that only this process sees differently.
 fn mount_point() -> Result<PathBuf, Trouble> {
     let mut candidates = ["/mnt".into(), std::env::temp_dir()].into_iter();
     candidates.find(|dir| dir.is_dir()).ok_or_else(|| Trouble::new("there is no directory to mount on: make /mnt"))
 }
 
-fn mount_on(dir: &Path, recipe: &Recipe, device: Option<&Path>) -> Result<MountPoint, Trouble> {
-    let file_system = recipe.mkfs.file_system;
+fn mount_again(dir: &Path, recipe: &Recipe, device: Option<&Path>) -> rustix::io::Result<()> {
     let size = CString::new(format!("size={}", recipe.size_bytes)).unwrap_or_default();
     let options = if device.is_none() { Some(size.as_c_str()) } else { None };
     let source = device.unwrap_or(Path::new("foliofuzz"));
-    let mounted = mount(source, dir, file_system.name(), MountFlags::empty(), options);
+    mount(source, dir, recipe.mkfs.file_system.name(), MountFlags::empty(), options)
+}
+
+fn mount_on(dir: &Path, recipe: &Recipe, device: Option<&Path>) -> Result<MountPoint, Trouble> {
+    let file_system = recipe.mkfs.file_system;
+    let mounted = mount_again(dir, recipe, device);
     mounted.map(|()| MountPoint(dir.to_owned())).map_err(|error| match error {
         Errno::NODEV => not_in_kernel(file_system),
         Errno::PERM => Trouble::new(NEEDS_ROOT),
@@ -194,7 +271,7 @@ mod tests {
         assert!(!parent.is_gone());
         drop(theirs);
         assert!(parent.is_gone());
-        parent.wait();
+        assert!(parent.request().is_none());
         assert!(parent.recipe().unwrap().is_none());
     }
 

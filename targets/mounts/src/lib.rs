@@ -16,10 +16,12 @@ mod mkfs;
 mod mount;
 mod named;
 mod recipe;
+mod restart;
 mod zram;
 
 pub use mount::{Mount, enter};
 pub use recipe::{FileSystem, Medium, Mkfs, Recipe};
+pub use restart::Restart;
 
 use std::fmt;
 use std::thread::sleep;

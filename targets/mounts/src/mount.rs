@@ -1,16 +1,19 @@
 //! The side of the process that tests.
 
-use crate::keeper::{Place, Reply};
+use crate::keeper::{Place, Reply, Request};
 use crate::recipe::Recipe;
+use crate::restart::Restart;
 use crate::{Trouble, system, trouble, wait_for};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// A file system made for this process, mounted where only those see it who enter. When it is dropped, or this
 /// process ends in whatever way, its keeper gives everything back.
@@ -20,6 +23,8 @@ pub struct Mount {
     place: Place,
     keeper: Child,
     stream: UnixStream,
+    /// The number of the last request, held while it is under way.
+    requests: Mutex<u64>,
 }
 
 /// How long dropping a mount waits for its keeper, turns of 10 ms.
@@ -39,7 +44,9 @@ impl Mount {
         // It holds the other end of the socket, and only the child may.
         drop(keeper);
         match ask(&stream, &recipe) {
-            Ok(Some(Reply::Mounted(place))) => Ok(Mount { recipe, place, keeper: child, stream }),
+            Ok(Some(Reply::Mounted(place))) => {
+                Ok(Mount { recipe, place, keeper: child, stream, requests: Mutex::new(0) })
+            }
             answer => {
                 let _ = stream.shutdown(Shutdown::Both);
                 let status = child.wait().map_err(|error| trouble("the keeper of a mount", error))?;
@@ -69,6 +76,38 @@ impl Mount {
     /// The block device it is on; none for tmpfs.
     pub fn device(&self) -> Option<&Path> {
         self.place.device.as_deref()
+    }
+
+    /// Has the file system unmounted and mounted again, and waits for that so long at most. Who has a file open there
+    /// closes it first.
+    ///
+    /// # Errors
+    /// If the keeper is gone, somebody has a file open, or the file system did not come up and cannot be made again.
+    pub fn restart(&self, patience: Duration) -> Result<Restart, Trouble> {
+        let mut number = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        *number += 1;
+        let request =
+            serde_json::to_string(&Request { number: *number }).map_err(|error| trouble("a request", error))?;
+        let gone = |error| trouble("the keeper of the mount is gone", error);
+        writeln!(&self.stream, "{request}").map_err(gone)?;
+        self.stream.set_read_timeout(Some(patience.max(Duration::from_millis(1)))).map_err(gone)?;
+        loop {
+            let mut line = String::new();
+            match BufReader::new(&self.stream).read_line(&mut line) {
+                Ok(0) => return Err(Trouble::new("the keeper of the mount is gone")),
+                Ok(_) => match serde_json::from_str(&line) {
+                    Ok(Reply::Restarted { number: of, restart }) if of == *number => return Ok(restart),
+                    Ok(Reply::Gone { number: of, why }) if of == *number => return Err(Trouble::new(why)),
+                    // What somebody did not wait for.
+                    _ => {}
+                },
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    return Ok(Restart::Hung);
+                }
+                Err(error) => return Err(gone(error)),
+            }
+        }
     }
 
     /// Gives the calling thread, and what it starts, the mounts among which this one is. For good.
