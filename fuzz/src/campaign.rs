@@ -55,6 +55,10 @@ pub struct Progress {
     pub programs: AtomicU64,
     /// Operations executed.
     pub ops: AtomicU64,
+    /// Crashes among the operations, and the microseconds they took until the file was judged.
+    pub crashes: AtomicU64,
+    /// See there.
+    pub crash_us: AtomicU64,
     /// Programs that diverged, the same finding again included.
     pub divergences: AtomicU64,
     /// What it is and what it lacks, once that is known.
@@ -81,6 +85,8 @@ impl Campaign {
             name,
             programs: AtomicU64::new(0),
             ops: AtomicU64::new(0),
+            crashes: AtomicU64::new(0),
+            crash_us: AtomicU64::new(0),
             divergences: AtomicU64::new(0),
             about: OnceLock::new(),
         };
@@ -191,25 +197,38 @@ impl Task<'_> {
             from += batch.programs;
             self.progress.programs.fetch_add(batch.programs, Relaxed);
             self.progress.ops.fetch_add(batch.ops, Relaxed);
+            self.progress.crashes.fetch_add(batch.crashes.count, Relaxed);
+            self.progress.crash_us.fetch_add(batch.crashes.spent_us, Relaxed);
             if let Some((number, divergence)) = batch.divergent {
                 let mut bytes = Vec::new();
                 generator.fill(number, &mut bytes);
                 let mut program = decode(&bytes);
                 program.keep(&self.campaign.kinds);
+                let mut failed = None;
                 self.diverged(&divergence, number, &bytes, || {
                     let replay = worker.settings().replay();
-                    if !threads {
-                        return Finding::on_target(&program, &divergence, &mut |program| worker.run(program), &replay);
-                    }
-                    let mut run = |program: &Program| again(&mut worker, program);
-                    let mut finding = Finding::on_target(&program, &divergence, &mut run, &replay)?;
-                    let mut seen = 0;
-                    for _ in 0..TRIES {
-                        seen += usize::from(worker.run(&finding.reproducer.program)?.divergence.is_some());
-                    }
-                    finding.tell(format!("Not the same every time: this program diverged in {seen} of {TRIES} runs"));
-                    Ok(finding)
+                    let mut find = || {
+                        if !threads {
+                            let run = &mut |candidate: &Program| worker.run(candidate);
+                            return Finding::on_target(&program, &divergence, run, &replay);
+                        }
+                        let mut run = |program: &Program| again(&mut worker, program);
+                        let mut finding = Finding::on_target(&program, &divergence, &mut run, &replay)?;
+                        let mut seen = 0;
+                        for _ in 0..TRIES {
+                            seen += usize::from(worker.run(&finding.reproducer.program)?.divergence.is_some());
+                        }
+                        finding
+                            .tell(format!("Not the same every time: this program diverged in {seen} of {TRIES} runs"));
+                        Ok(finding)
+                    };
+                    // It may have taken the file system with it.
+                    Ok(find().unwrap_or_else(|error| {
+                        failed = Some(error);
+                        Finding::as_seen(&program, &divergence, &replay)
+                    }))
                 })?;
+                failed.map_or(Ok(()), Err)?;
             }
             // Batches of some tenths of a second: long enough to hide the pipe, short enough to stop soon.
             let quick = begun.elapsed() < Duration::from_millis(200);
@@ -261,5 +280,6 @@ fn undetermined(seed: u64, number: u64, divergence: &Divergence) -> TargetError 
 fn about(worker: &Worker) -> String {
     let lacks: Vec<String> = worker.lacks.iter().map(|lack| format!("{} ({})", lack.op, lack.errno)).collect();
     let lacks = if lacks.is_empty() { String::new() } else { format!(", lacks {}", lacks.join(", ")) };
-    format!("{}{lacks}", worker.settings().place.about(&worker.file_system))
+    let crashes = worker.cannot_crash.as_ref().map_or_else(String::new, |why| format!(", never crashes ({why})"));
+    format!("{}{lacks}{crashes}", worker.settings().place.about(&worker.file_system))
 }

@@ -18,6 +18,7 @@ use oracle::TargetError;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use targets::directory::Made;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -88,6 +89,10 @@ struct Worker {
     #[arg(long)]
     parent: u32,
     #[arg(long)]
+    made: Option<String>,
+    #[arg(long)]
+    device: Option<PathBuf>,
+    #[arg(long)]
     strict: bool,
     #[arg(long)]
     threads: bool,
@@ -122,10 +127,12 @@ impl Cli {
             Command::Faults => Ok(tables::faults()),
             Command::Known => Ok(tables::known()),
             Command::Bench(bench) => bench.run(),
-            Command::Worker(Worker { dir, namespace, page, parent, strict, threads }) => {
+            Command::Worker(Worker { dir, namespace, page, parent, made, device, strict, threads }) => {
                 // Ctrl-C reaches the whole foreground group. The parent decides what becomes of this process.
                 let _unheard = stop_flag()?;
-                let duty = worker::Duty { dir: &dir, namespace: namespace.as_deref(), page, parent, strict, threads };
+                let made = made.as_deref().map(|file_system| Made { file_system, device: device.as_deref() });
+                let namespace = namespace.as_deref();
+                let duty = worker::Duty { dir: &dir, namespace, page, parent, made, strict, threads };
                 worker::serve(duty).map(|()| Ending::Agree)
             }
             Command::Keeper => {

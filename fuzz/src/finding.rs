@@ -78,6 +78,12 @@ impl Finding {
         failure.map_or(Ok(Finding::new(minimized, last, None, None, replay)), Err)
     }
 
+    /// A divergence as it was seen, where no candidate can be run any more.
+    pub fn as_seen(program: &Program, seen: &Divergence, replay: &str) -> Finding {
+        let minimized = Minimized { program: program.clone(), executions: 0, is_minimal: false };
+        Finding::new(minimized, seen.clone(), None, None, replay)
+    }
+
     fn new(
         minimized: Minimized,
         divergence: Divergence,

@@ -1,12 +1,13 @@
 //! Where a file system under test is.
 
-use mounts::{Medium, Mount, Recipe};
+use mounts::{Medium, Mount, Recipe, Restart};
 use oracle::TargetError;
 use std::fmt;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 /// A directory on the file system to be tested.
 #[derive(Clone, Debug)]
@@ -31,6 +32,30 @@ impl Place {
         match self {
             Place::Dir(_) => None,
             Place::Made(mount) => Some(mount.namespace()),
+        }
+    }
+
+    /// The name of the file system, if it was made for this run.
+    pub fn made(&self) -> Option<&'static str> {
+        match self {
+            Place::Dir(_) => None,
+            Place::Made(mount) => Some(mount.recipe().mkfs.file_system.name()),
+        }
+    }
+
+    /// The device it was made on, if it was made on one.
+    pub fn device(&self) -> Option<&Path> {
+        match self {
+            Place::Dir(_) => None,
+            Place::Made(mount) => mount.device(),
+        }
+    }
+
+    /// Has the file system unmounted and mounted again: [`Mount::restart`].
+    pub(crate) fn restart(&self, patience: Duration) -> Result<Restart, TargetError> {
+        match self {
+            Place::Dir(dir) => Err(TargetError::new(format!("{} is not ours to unmount", dir.display()))),
+            Place::Made(mount) => mount.restart(patience).map_err(|trouble| TargetError::new(trouble.to_string())),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::generate::Generator;
 use crate::program::Program;
 use crate::verdict::Verdict;
 use lanes::LaneId;
-use oracle::{Class, Divergence, Effect, FlatFile, Op, OpId, OpKind, Outcome, Target, TargetError};
+use oracle::{Class, Divergence, Effect, FlatFile, Geometry, Loss, Op, OpId, OpKind, Outcome, Target, TargetError};
 
 /// Runs programs on one target, keeping memory from one to the next.
 #[derive(Default)]
@@ -43,7 +43,8 @@ pub(crate) fn at_rest(
     flat: &mut FlatFile,
     program: &Program,
 ) -> Result<Result<(), Divergence>, TargetError> {
-    Run { target, flat, buf: &mut Vec::new(), trace: 0, ops: 0, steps: 0 }.at_rest(program)
+    Run { target, flat, buf: &mut Vec::new(), limit: program.geometry.file_limit, trace: 0, ops: 0, steps: 0 }
+        .at_rest(program)
 }
 
 /// One run.
@@ -51,6 +52,8 @@ struct Run<'a> {
     target: &'a mut dyn Target,
     flat: &'a mut FlatFile,
     buf: &'a mut Vec<u8>,
+    /// No operation reaches further, bytes.
+    limit: u64,
     trace: u64,
     ops: u64,
     steps: u64,
@@ -82,18 +85,23 @@ impl Sequential {
         if let Some(file_system) = &self.known_on {
             flat.permit_known(file_system);
         }
-        flat.reset(geometry, 1, page);
-        let mut run = Run { target, flat, buf: &mut self.buf, trace: 0, ops: 0, steps: 0 };
-        let mut divergence = None;
-        for (id, op) in program.ops() {
-            progress(run.steps);
+        let crashes = program.ops().any(|(_, op)| op.kind == OpKind::Crash);
+        let unit = target.crash_unit().filter(|_| crashes);
+        flat.reset(&Geometry { block: unit.unwrap_or(geometry.block.into()) as u32, ..*geometry }, 1, page);
+        let mut run = Run { target, flat, buf: &mut self.buf, limit: geometry.file_limit, trace: 0, ops: 0, steps: 0 };
+        let mut divergence = if unit.is_some() { run.begin_durable()?.err() } else { None };
+        if divergence.is_some() {
+            return Ok(Verdict { divergence, trace: 0, steps: 0, switches: 0, ops: 0 });
+        }
+        for (number, (id, op)) in (0..).zip(program.ops()) {
+            progress(number);
             divergence = run.step(id, op)?.err();
             if divergence.is_some() {
                 break;
             }
         }
         if divergence.is_none() {
-            progress(run.steps);
+            progress(program.op_count() as u64);
             divergence = run.at_rest(program)?.err();
         }
         Ok(Verdict { divergence, trace: run.trace, steps: run.steps, switches: 0, ops: run.ops })
@@ -112,7 +120,39 @@ impl Run<'_> {
     fn step(&mut self, id: OpId, op: &Op) -> Result<Result<(), Divergence>, TargetError> {
         let outcome = self.execute(id, op)?;
         self.ops += u64::from(!matches!(outcome, Outcome::Unsupported(_)));
-        Ok(self.flat.apply(id, op, outcome, self.buf))
+        let judged = self.flat.apply(id, op, outcome, self.buf);
+        if op.kind == OpKind::Crash && outcome == Outcome::Done {
+            return self.come_up(id);
+        }
+        Ok(judged.map_err(|divergence| match self.target.evidence() {
+            Some(evidence) => Divergence { detail: format!("{}; {evidence}", divergence.detail), ..divergence },
+            None => divergence,
+        }))
+    }
+
+    /// The program will crash: the file it starts with is on the device.
+    fn begin_durable(&mut self) -> Result<Result<(), Divergence>, TargetError> {
+        self.flat.expect_crashes();
+        let id = OpId { lane: LaneId::CHECKER.0, index: 0 };
+        Ok(match self.target.execute(id, &Op::plain(OpKind::Fsync), self.buf)? {
+            Outcome::Done => Ok(()),
+            other => Err(refused("fsync", other)),
+        })
+    }
+
+    /// Looks at what the crash `id` has left, which is the file from here on.
+    fn come_up(&mut self, id: OpId) -> Result<Result<(), Divergence>, TargetError> {
+        if Loss::of(id) == Loss::Nothing {
+            self.flat.all_durable();
+        }
+        let content = match self.read_whole(8)? {
+            Ok((_, read)) => &self.buf[..read],
+            Err(divergence) => return Ok(Err(Divergence { op: Some(id), ..divergence })),
+        };
+        Ok(self.flat.recovered(id, content).map_err(|divergence| {
+            let how = Loss::of(id);
+            Divergence { detail: format!("{} (the crash {how})", divergence.detail), ..divergence }
+        }))
     }
 
     /// The whole file as it stands, and again after everything was written back and thrown out of the cache.
@@ -148,6 +188,14 @@ impl Run<'_> {
     }
 
     fn compare_whole(&mut self, index: u32) -> Result<Result<(), Divergence>, TargetError> {
+        Ok(match self.read_whole(index)? {
+            Ok((size, read)) => self.flat.check_whole(size, &self.buf[..read]),
+            Err(divergence) => Err(divergence),
+        })
+    }
+
+    /// Reads the whole file into the buffer. How large it is, and how many bytes could be read.
+    fn read_whole(&mut self, index: u32) -> Result<Result<(u64, usize), Divergence>, TargetError> {
         let id = |index| OpId { lane: LaneId::CHECKER.0, index };
         let size = match size_at_rest(self.execute(id(index), &Op::plain(OpKind::Stat))?) {
             Ok(size) => size,
@@ -155,8 +203,13 @@ impl Run<'_> {
         };
         let read = match size {
             0 => Outcome::Bytes(0),
+            // Nobody has memory for a size that recovery made up.
+            _ if size > self.limit => {
+                let detail = format!("the file has {size} bytes, more than any operation reaches");
+                return Ok(Err(Divergence { class: Class::Size, op: None, offset: None, detail }));
+            }
             _ => self.execute(id(index + 1), &Op::range(OpKind::Read, 0, size))?,
         };
-        Ok(content_at_rest(read, self.buf).and_then(|content| self.flat.check_whole(size, content)))
+        Ok(content_at_rest(read, self.buf).map(|content| (size, content.len())))
     }
 }

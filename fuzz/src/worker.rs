@@ -8,7 +8,7 @@ mod child;
 mod wire;
 
 pub use child::{Duty, serve};
-pub use wire::{Lack, Steering};
+pub use wire::{Crashes, Lack, Steering};
 
 use crate::bytes::decode;
 use crate::generate::Generator;
@@ -18,6 +18,7 @@ use crate::reproducer::{Expect, Reproducer};
 use crate::verdict::Verdict;
 use ffi::SharedPage;
 use lanes::LaneId;
+use mounts::Restart;
 use oracle::{Class, Divergence, OpKind, TargetError};
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
@@ -26,7 +27,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
-use wire::{Reply, Request};
+use wire::{Reply, Request, Restarted};
 
 /// Counters in the shared page: the program that runs, the operation it is at, a count of all operations begun, and
 /// the operations executed by the programs that are done, in this request.
@@ -45,10 +46,14 @@ pub struct Worker {
     /// Dropped before the settings: a file system made for the run is not free as long as the child has a file there.
     process: Process,
     settings: Settings,
+    /// There is no child, for this reason: what was lost has taken the file system with it.
+    gone: Option<TargetError>,
     /// What the file system calls itself.
     pub file_system: String,
     /// What it lacks.
     pub lacks: Vec<Lack>,
+    /// Why it cannot crash, unless it can.
+    pub cannot_crash: Option<String>,
 }
 
 /// What a worker is started with.
@@ -88,6 +93,8 @@ pub struct Batch {
     pub programs: u64,
     /// Operations they executed. Of a program that took the child with it, all that had returned.
     pub ops: u64,
+    /// Crashes among them. Of a program that took the child with it, and those before it, none are counted.
+    pub crashes: Crashes,
     /// The number of the program that ended the batch, and what it showed.
     pub divergent: Option<(u64, Divergence)>,
 }
@@ -113,7 +120,8 @@ impl Worker {
     /// The child dies with the calling thread, so that must live as long as the worker.
     pub fn start(settings: &Settings) -> Result<Worker, TargetError> {
         let process = Process::start(settings)?;
-        let mut worker = Worker { settings: settings.clone(), process, file_system: String::new(), lacks: Vec::new() };
+        let (settings, file_system) = (settings.clone(), String::new());
+        let mut worker = Worker { process, settings, gone: None, file_system, lacks: Vec::new(), cannot_crash: None };
         worker.greet()?;
         Ok(worker)
     }
@@ -125,8 +133,8 @@ impl Worker {
 
     fn greet(&mut self) -> Result<(), TargetError> {
         match self.wait(&AtomicBool::new(false))? {
-            Waited::Reply(Reply::Ready { file_system, lacks }) => {
-                (self.file_system, self.lacks) = (file_system, lacks);
+            Waited::Reply(Reply::Ready { file_system, lacks, cannot_crash }) => {
+                (self.file_system, self.lacks, self.cannot_crash) = (file_system, lacks, cannot_crash);
                 Ok(())
             }
             Waited::Reply(Reply::Error { message }) => Err(self.settings.place.trouble(message)),
@@ -150,9 +158,9 @@ impl Worker {
         let ops = kinds.iter().map(ToString::to_string).collect();
         let request = Request::Batch { seed: generator.seed, ops, from, count };
         match self.ask(&request, stop)? {
-            Waited::Reply(Reply::Batch { programs, ops, divergent }) => {
+            Waited::Reply(Reply::Batch { programs, ops, crashes, divergent }) => {
                 let divergent = divergent.map(|(number, wire)| (number, Divergence::from(wire)));
-                Ok(Batch { programs, ops, divergent })
+                Ok(Batch { programs, ops, crashes, divergent })
             }
             Waited::Lost { class, detail, program, step, done } => {
                 let mut bytes = Vec::new();
@@ -161,9 +169,10 @@ impl Worker {
                 culprit.keep(kinds);
                 let lost = lost(&culprit, class, detail, step);
                 let programs = program.saturating_sub(from) + 1;
-                Ok(Batch { programs, ops: done + step, divergent: Some((program, lost)) })
+                let crashes = Crashes::default();
+                Ok(Batch { programs, ops: done + step, crashes, divergent: Some((program, lost)) })
             }
-            Waited::Stopped => Ok(Batch { programs: 0, ops: 0, divergent: None }),
+            Waited::Stopped => Ok(Batch { programs: 0, ops: 0, crashes: Crashes::default(), divergent: None }),
             Waited::Reply(_) => Err(TargetError::new("the worker answered something else")),
         }
     }
@@ -199,6 +208,9 @@ impl Worker {
 
     /// Sends a request and waits. A child that was lost is replaced.
     fn ask(&mut self, request: &Request, stop: &AtomicBool) -> Result<Waited, TargetError> {
+        if let Some(error) = &self.gone {
+            return Err(error.clone());
+        }
         let first = if let Request::Batch { from, .. } = request { *from } else { 0 };
         let lanes = (0..LaneId::MAX_USERS).map(|lane| (INSIDE + lane, 0));
         for (word, value) in [(PROGRAM, first), (STEP, 0), (DONE, 0)].into_iter().chain(lanes) {
@@ -215,7 +227,8 @@ impl Worker {
         if !matches!(waited, Waited::Reply(_)) {
             self.process = Process::start(&self.settings)?;
             if !stop.load(Relaxed) {
-                self.greet()?;
+                // What was lost is told first.
+                self.gone = self.greet().err();
             }
         }
         Ok(waited)
@@ -227,9 +240,15 @@ impl Worker {
         loop {
             match self.process.replies.recv_timeout(GLANCE) {
                 Ok(line) => {
-                    let reply = serde_json::from_str(&line);
                     let garbled = |error| TargetError::new(format!("the worker's answer is garbled: {error}"));
-                    return reply.map(Waited::Reply).map_err(garbled);
+                    match serde_json::from_str(&line).map_err(garbled)? {
+                        Reply::Restart if !self.restart()? => {
+                            let patience = self.settings.patience;
+                            return Ok(self.lost(Class::Hang, format!("was not mounted again within {patience:?}")));
+                        }
+                        Reply::Restart => since = Instant::now(),
+                        reply => return Ok(Waited::Reply(reply)),
+                    }
                 }
                 Err(RecvTimeoutError::Disconnected) => {
                     return Ok({
@@ -250,6 +269,21 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Has the file system restarted for the child, and tells it. False if that takes too long.
+    fn restart(&mut self) -> Result<bool, TargetError> {
+        let answer = match self.settings.place.restart(self.settings.patience) {
+            Ok(Restart::Up) => Restarted::Up,
+            Ok(Restart::Refused { errno, log }) => Restarted::Refused { errno, log },
+            Ok(Restart::Hung) => return Ok(false),
+            Err(TargetError { message }) => Restarted::Gone { why: message },
+        };
+        let mut line = serde_json::to_string(&answer).map_err(|error| TargetError::new(error.to_string()))?;
+        line.push('\n');
+        // A child that is dead already shows when its reply is waited for.
+        let _ = self.process.requests.write_all(line.as_bytes());
+        Ok(true)
     }
 
     fn lost(&self, class: Class, detail: String) -> Waited {
@@ -289,6 +323,8 @@ impl Process {
             .arg(settings.place.dir())
             .args(["--page", &fd.to_string(), "--parent", &std::process::id().to_string()])
             .args(settings.place.namespace().into_iter().flat_map(|path| [OsStr::new("--namespace"), path.as_ref()]))
+            .args(settings.place.made().into_iter().flat_map(|name| ["--made", name]))
+            .args(settings.place.device().into_iter().flat_map(|path| [OsStr::new("--device"), path.as_ref()]))
             .args(settings.strict.then_some("--strict"))
             .args(settings.threads.then_some("--threads"))
             .stdin(Stdio::piped())

@@ -55,6 +55,28 @@ fn lanes_on_threads_agree_on_every_file_system() {
     );
 }
 
+/// What the seed has of crashes is there on file systems that can be shut down, and only there.
+#[test]
+#[ignore = "needs root"]
+fn programs_with_crashes_agree_on_what_comes_up_again() {
+    let scratch = Scratch::new("crashes");
+    let before = State::now(&scratch.temporary());
+    let kinds = "crash,fsync,write,mapwrite,dwrite,truncate,punch,fallocate";
+    let made = ["--mkfs", "xfs", "--mkfs", "ext4 -b 1024", "--mkfs", "btrfs"];
+    let words = [&["--programs", "2000", "--seconds", "300", "--ops", kinds], &made[..]].concat();
+    let summary = scratch.agrees(&words);
+    nothing(scratch.test, &scratch.temporary(), &before, "the run");
+    let targets = summary["targets"].as_array().unwrap();
+    assert!(targets.iter().all(|target| target["programs"] == 2000), "{summary}");
+    let crashes: Vec<u64> = targets.iter().map(|target| target["crashes"].as_u64().unwrap()).collect();
+    assert!(crashes[0] > 100 && crashes[0] == crashes[1] && crashes[2] == 0, "{crashes:?}");
+    let about = targets[2]["about"].as_str().unwrap();
+    assert!(about.ends_with("never crashes (this file system has no call that shuts it down)"), "{about}");
+    for target in &targets[..2] {
+        println!("{}: {} crashes a second", target["name"], target["crashes_per_second"]);
+    }
+}
+
 /// What is in the first bytes of a device, which is where file systems begin.
 fn beginning(device: &str) -> Vec<u8> {
     let mut bytes = vec![0; 128 << 10];

@@ -5,12 +5,15 @@
 //! nothing.
 
 mod lane;
+mod power;
 mod probe;
 mod trouble;
 
 use ffi::{Aligned, File, Guarded, Mapping, Queue, Space, SyncRange};
 use oracle::fill::fill_written;
 use oracle::{Errno, Geometry, Op, OpId, OpKind, Outcome, Target, TargetError};
+pub use power::{Made, Restart};
+use power::{Open, Power};
 use probe::Support;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +25,7 @@ const STALE_STEP: usize = 512;
 
 /// A file system under test, through one file in one of its directories.
 pub struct DirectoryTarget {
-    file: File,
+    file: Open,
     /// The same file opened with `O_DIRECT`, where that is possible.
     direct: Option<File>,
     /// The shared mapping that lives across operations; covers the file limit of the last program.
@@ -38,14 +41,20 @@ pub struct DirectoryTarget {
     page: u64,
     /// The program allocated blocks that may lie beyond the end of the file.
     preallocated: bool,
+    /// How to stop and start a file system that was made for the test.
+    power: Option<Power>,
 }
 
 impl DirectoryTarget {
     /// Creates the file and finds out what the file system can do. The error says what is wrong with the
     /// directory and what to do about it.
     pub fn new(dir: &Path) -> Result<DirectoryTarget, TargetError> {
+        let file = File::nameless(dir).map_err(|error| trouble::at_start(dir, error))?;
+        DirectoryTarget::on(dir, file, None)
+    }
+
+    fn on(dir: &Path, file: File, power: Option<Power>) -> Result<DirectoryTarget, TargetError> {
         let trouble = |error| trouble::at_start(dir, error);
-        let file = File::nameless(dir).map_err(trouble)?;
         // File systems without direct I/O refuse to open; the probe asks again and records it.
         let direct = file.reopen(true);
         let file_system = file.file_system().map_err(trouble)?.name();
@@ -62,7 +71,8 @@ impl DirectoryTarget {
             file_system,
             page: ffi::page_size(),
             preallocated: false,
-            file,
+            power,
+            file: Open::new(file),
         })
     }
 
@@ -105,7 +115,7 @@ impl DirectoryTarget {
         if self.direct.is_some() {
             self.direct = Some(self.file.reopen(true)?);
         }
-        self.file = file;
+        self.file = Open::new(file);
         if let Some(reach) = reach {
             self.map = Some(Arc::new(Mapping::shared(&self.file, reach)?));
         }
@@ -274,8 +284,7 @@ impl DirectoryTarget {
             | OpKind::FailWrite
             | OpKind::FailRead
             | OpKind::FailMap => self.neutral(op),
-            // Stopping a machine, or a file system, takes more than a directory and a user.
-            OpKind::Crash => Ok(Outcome::Unsupported(Errno::EOPNOTSUPP)),
+            OpKind::Crash => unreachable!("execute does it"),
             // Never tried: it concerns the machine, not the file.
             OpKind::MemoryFailure => Ok(Outcome::Unsupported(Errno::EOPNOTSUPP)),
         }
@@ -288,16 +297,38 @@ impl Target for DirectoryTarget {
     }
 
     fn start(&mut self, geometry: &Geometry) -> Result<(), TargetError> {
-        self.set_up(geometry).map_err(|error| trouble::at_start(&self.dir, error))
+        self.power_up()?;
+        let set_up = match self.set_up(geometry) {
+            // The kernel has stopped it itself, or whoever was here before had no time to start it again.
+            Err(error) if Errno(error.errno) == Errno::EIO && self.power.is_some() => {
+                self.power_down();
+                self.power_cycle()?;
+                self.power_up()?;
+                self.set_up(geometry)
+            }
+            other => other,
+        };
+        set_up.map_err(|error| trouble::at_start(&self.dir, error))
     }
 
     fn execute(&mut self, id: OpId, op: &Op, buf: &mut Vec<u8>) -> Result<Outcome, TargetError> {
         if let Some(errno) = self.refuses(op) {
             return Ok(Outcome::Unsupported(errno));
         }
+        if op.kind == OpKind::Crash {
+            return self.crash(id);
+        }
         self.make_ready(op)
             .and_then(|()| self.perform(id, op, buf))
             .or_else(|error| trouble::in_operation(&self.dir, op, error))
+    }
+
+    fn crash_unit(&self) -> Option<u64> {
+        self.power.as_ref().and_then(Power::unit)
+    }
+
+    fn evidence(&self) -> Option<String> {
+        self.power.as_ref().and_then(Power::evidence)
     }
 
     fn page_size(&self) -> u64 {

@@ -4,15 +4,18 @@
 //! mount stays behind.
 #![cfg(feature = "directory")]
 
+mod crashes;
 mod known;
 mod programs;
 mod steering;
 
+use crashes::mortal;
 use mounts::{Medium, Mount, Recipe};
 use oracle::{Op, OpId, OpKind, Target};
 use programs::Known;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use targets::directory::DirectoryTarget;
 
 /// Set in the keeper's process.
@@ -30,27 +33,29 @@ fn keeper() {
 }
 
 /// Makes a file system and runs `body` where it is mounted.
-fn on(mkfs: &str, on: Medium, body: impl Fn(&Mount)) {
+fn on(mkfs: &str, on: Medium, body: impl Fn(&Arc<Mount>)) {
     let mut keeper = Command::new(std::env::current_exe().expect("the test has a path"));
     keeper.args(["--ignored", "--exact", "keeper", "--nocapture"]).env(KEEPER, "yes");
     let mkfs = mkfs.parse().expect("a file system and arguments for its mkfs");
     let recipe = Recipe { mkfs, on, size_bytes: Recipe::DEFAULT_SIZE_BYTES, overwrite: false };
     let mount = Mount::make(keeper, recipe).unwrap_or_else(|trouble| panic!("{trouble}"));
     mount.enter().expect("the keeper's mounts are there");
-    body(&mount);
+    body(&Arc::new(mount));
 }
 
-fn agrees(mount: &Mount) {
+fn agrees(mount: &Arc<Mount>) {
     let (recipe, name) = (mount.recipe(), mount.recipe().mkfs.file_system.name());
-    let mut target = DirectoryTarget::new(mount.dir()).unwrap();
-    assert_eq!(target.file_system(), name, "the mount is not what the test is about");
     let programs = std::env::var(PROGRAMS).map_or(2000, |text| text.parse().expect("a number of programs"));
+    let mut mortal = mortal(mount);
     for (row, program) in known::programs(name) {
-        let seen = programs::run(&mut target, Known::Reported, 1, &program).is_err();
+        let seen = programs::run(&mut mortal, Known::Reported, 1, &program).is_err();
         println!("{recipe}: {row} {}", if seen { "is seen" } else { "is not seen here" });
-        let permitted = programs::run(&mut target, Known::Permitted, 1, &program);
+        let permitted = programs::run(&mut mortal, Known::Permitted, 1, &program);
         assert_eq!(permitted.map(drop), Ok(()), "{} does not cover what it is about", row);
     }
+    drop(mortal);
+    let mut target = DirectoryTarget::new(mount.dir()).unwrap();
+    assert_eq!(target.file_system(), name, "the mount is not what the test is about");
     let alone = programs::agree(&mut target, 1, 0..programs);
     let shared = programs::agree(&mut target, 3, 0..programs / 2);
     let lacks = target.lacks();

@@ -130,6 +130,10 @@ struct TargetLine<'a> {
     about: &'a str,
     programs: u64,
     ops: u64,
+    /// Of a file system of ours; the model's are not counted.
+    crashes: u64,
+    /// Of the time that crashes took, recovery and judging included; none if there were none.
+    crashes_per_second: Option<f64>,
     divergences: u64,
 }
 
@@ -224,9 +228,11 @@ impl Run {
     fn summary(&self, campaign: &Campaign, seconds: f64, targets: &[Progress], findings: &Findings) {
         let seed = campaign.seed;
         let count = findings.kept().len();
-        let rows = targets.iter().map(|Progress { name, programs, ops, divergences, about }| {
-            let [programs, ops, divergences] = [programs, ops, divergences].map(|n| n.load(Relaxed));
-            TargetLine { name, about: about.get().map_or("", String::as_str), programs, ops, divergences }
+        let rows = targets.iter().map(|Progress { name, programs, ops, crashes, crash_us, divergences, about }| {
+            let [programs, ops, crashes, divergences] = [programs, ops, crashes, divergences].map(|n| n.load(Relaxed));
+            let about = about.get().map_or("", String::as_str);
+            let crashes_per_second = (crashes > 0).then(|| crashes as f64 * 1e6 / crash_us.load(Relaxed).max(1) as f64);
+            TargetLine { name, about, programs, ops, crashes, crashes_per_second, divergences }
         });
         let rows: Vec<TargetLine<'_>> = rows.collect();
         // All begin with the first program of the seed and leave out none.
@@ -245,6 +251,12 @@ impl Run {
         table(&[heading].into_iter().chain(cells).collect::<Vec<_>>());
         for row in rows.iter().filter(|row| !row.about.is_empty()) {
             say(paint(DIM, format!("{} is {}", row.name, row.about)));
+        }
+        for row in &rows {
+            if let Some(rate) = row.crashes_per_second {
+                let crashes = grouped(row.crashes);
+                say(paint(DIM, format!("{} crashed {crashes} times and came up again, {rate:.0} a second", row.name)));
+            }
         }
         if let Some(programs) = in_common {
             say(paint(DIM, format!("the first {} programs of the seed ran on every file system", grouped(programs))));

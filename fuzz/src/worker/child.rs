@@ -1,6 +1,6 @@
 //! The child's side.
 
-use super::wire::{Lack, Reply, Request, Steering};
+use super::wire::{Crashes, Lack, Reply, Request, Restarted, Steering};
 use super::{BEATS, DONE, INSIDE, PROGRAM, STEP};
 use crate::bytes::{Profile, decode_into};
 use crate::generate::Generator;
@@ -11,11 +11,12 @@ use crate::steered::{Moment, Steered, is_steered, steer};
 use crate::threaded::{self, is_threaded};
 use crate::verdict::Verdict;
 use ffi::SharedPage;
-use oracle::{OpKind, TargetError};
-use std::io::{BufRead, Write, stdin, stdout};
+use oracle::{Errno, OpKind, TargetError};
+use std::io::{Write, stdin, stdout};
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
-use targets::directory::DirectoryTarget;
+use std::time::Instant;
+use targets::directory::{DirectoryTarget, Made, Restart};
 
 /// What a child is told on its command line.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +29,8 @@ pub struct Duty<'a> {
     pub page: i32,
     /// The process to die with.
     pub parent: u32,
+    /// The file system that was made there for the run, if it was: it may be shut down.
+    pub made: Option<Made<'a>>,
     /// Report what is known of the file system, too.
     pub strict: bool,
     /// Run programs whose lanes own bytes with a thread for each lane.
@@ -43,14 +46,13 @@ pub fn serve(duty: Duty<'_>) -> Result<(), TargetError> {
     }
     let page = SharedPage::inherited(duty.page).map_err(trouble)?;
     let entered = duty.namespace.map_or(Ok(()), mounts::enter).map_err(|trouble| TargetError::new(trouble.to_string()));
-    let mut server = match entered.and_then(|()| Server::new(duty.dir, page, duty.strict, duty.threads)) {
+    let mut server = match entered.and_then(|()| Server::new(duty, page)) {
         Ok(server) => server,
         // The parent tells people, once.
         Err(error) => return say(&Reply::Error { message: error.message }),
     };
     say(&server.ready())?;
-    for line in stdin().lock().lines() {
-        let request = line.map_err(|error| TargetError::new(error.to_string()))?;
+    while let Some(request) = hear()? {
         let request = serde_json::from_str(&request).map_err(|error| TargetError::new(error.to_string()))?;
         let reply = server.answer(request).unwrap_or_else(|error| Reply::Error { message: error.message });
         say(&reply)?;
@@ -65,6 +67,32 @@ fn say(reply: &Reply) -> Result<(), TargetError> {
     writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| trouble(&error))
 }
 
+/// A line from the parent; none at the end. Nobody keeps standard input locked: a restart asks in between.
+fn hear() -> Result<Option<String>, TargetError> {
+    let mut line = String::new();
+    let read = stdin().read_line(&mut line).map_err(|error| TargetError::new(error.to_string()))?;
+    Ok((read > 0).then_some(line))
+}
+
+/// Asks the parent, who asks the keeper of the mount.
+struct AskParent;
+
+impl Restart for AskParent {
+    fn restart(&mut self) -> Result<Result<(), (Errno, String)>, TargetError> {
+        say(&Reply::Restart)?;
+        let answer = hear()?.ok_or_else(|| TargetError::new("the parent is gone"))?;
+        let answer = serde_json::from_str(&answer).map_err(|error| TargetError::new(error.to_string()))?;
+        match answer {
+            Restarted::Up => Ok(Ok(())),
+            Restarted::Refused { errno, log } => {
+                let log = if log.is_empty() { String::new() } else { format!("; kernel log: {log}") };
+                Ok(Err((Errno(errno), format!("it could not be mounted again{log}"))))
+            }
+            Restarted::Gone { why } => Err(TargetError::new(why)),
+        }
+    }
+}
+
 struct Server {
     target: DirectoryTarget,
     runner: Sequential,
@@ -72,17 +100,22 @@ struct Server {
     known_on: Option<String>,
     threads: bool,
     page: SharedPage,
+    crashes: Crashes,
     bytes: Vec<u8>,
     program: Program,
 }
 
 impl Server {
-    fn new(dir: &Path, page: SharedPage, strict: bool, threads: bool) -> Result<Server, TargetError> {
-        let target = DirectoryTarget::new(dir)?;
+    fn new(duty: Duty<'_>, page: SharedPage) -> Result<Server, TargetError> {
+        let target = match duty.made {
+            Some(made) => DirectoryTarget::made(duty.dir, made, Box::new(AskParent))?,
+            None => DirectoryTarget::new(duty.dir)?,
+        };
         let mut runner = Sequential::new();
-        let known_on = (!strict).then(|| target.file_system().to_owned());
+        let known_on = (!duty.strict).then(|| target.file_system().to_owned());
         known_on.iter().for_each(|file_system| runner.permit_known(file_system));
-        Ok(Server { target, runner, known_on, threads, page, bytes: Vec::new(), program: Program::empty() })
+        let (crashes, bytes, program) = (Crashes::default(), Vec::new(), Program::empty());
+        Ok(Server { target, runner, known_on, threads: duty.threads, page, crashes, bytes, program })
     }
 
     fn ready(&self) -> Reply {
@@ -90,6 +123,7 @@ impl Server {
         Reply::Ready {
             file_system: self.target.file_system().to_owned(),
             lacks: self.target.lacks().iter().map(lack).collect(),
+            cannot_crash: self.target.cannot_crash().map(str::to_owned),
         }
     }
 
@@ -112,6 +146,7 @@ impl Server {
         let generator = Generator { seed, profile, strategy: None };
         let kinds: Vec<OpKind> = ops.iter().filter_map(|name| OpKind::from_name(name)).collect();
         let (mut programs, mut executed) = (0, 0);
+        self.crashes = Crashes::default();
         for number in from..from + count {
             generator.fill(number, &mut self.bytes);
             decode_into(&self.bytes, &mut self.program);
@@ -123,10 +158,11 @@ impl Server {
             self.page.words()[STEP].store(0, Relaxed);
             self.page.words()[DONE].store(executed, Relaxed);
             if let Some(divergence) = verdict.divergence {
-                return Ok(Reply::Batch { programs, ops: executed, divergent: Some((number, divergence.into())) });
+                let divergent = Some((number, divergence.into()));
+                return Ok(Reply::Batch { programs, ops: executed, crashes: self.crashes, divergent });
             }
         }
-        Ok(Reply::Batch { programs, ops: executed, divergent: None })
+        Ok(Reply::Batch { programs, ops: executed, crashes: self.crashes, divergent: None })
     }
 
     fn steer(&mut self) -> Result<(Verdict, Option<Steering>), TargetError> {
@@ -172,10 +208,22 @@ impl Server {
         if self.is_threaded() {
             return self.run_threads();
         }
-        let words = self.page.words();
+        let (words, crashes) = (self.page.words(), &mut self.crashes);
+        let crash_steps: Vec<u64> = match self.target.cannot_crash() {
+            None => {
+                (0..).zip(self.program.ops()).filter(|(_, (_, op))| op.kind == OpKind::Crash).map(|(n, _)| n).collect()
+            }
+            Some(_) => Vec::new(),
+        };
+        let mut begun: Option<Instant> = None;
         self.runner.run(&mut self.target, &self.program, |step| {
             words[STEP].store(step, Relaxed);
             words[BEATS].fetch_add(1, Relaxed);
+            if let Some(begun) = begun.take() {
+                crashes.count += 1;
+                crashes.spent_us += begun.elapsed().as_micros() as u64;
+            }
+            begun = crash_steps.contains(&step).then(Instant::now);
         })
     }
 }

@@ -20,10 +20,15 @@ pub(super) enum Reply {
     Ready {
         file_system: String,
         lacks: Vec<Lack>,
+        cannot_crash: Option<String>,
     },
+    /// In the middle of a request: the file system is to be unmounted and mounted again. The parent answers with
+    /// [`Restarted`].
+    Restart,
     Batch {
         programs: u64,
         ops: u64,
+        crashes: Crashes,
         divergent: Option<(u64, WireDivergence)>,
     },
     Program {
@@ -46,6 +51,30 @@ pub struct Steering {
     pub times: u64,
     /// The switch points, in the order of the schedule.
     pub switches: Vec<Switch>,
+}
+
+/// How often a file system went down and came up, and what that took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crashes {
+    /// How often.
+    pub count: u64,
+    /// From the call that stops it until the file is judged, microseconds, all together.
+    pub spent_us: u64,
+}
+
+/// The parent's answer to [`Reply::Restart`].
+#[derive(Serialize, Deserialize)]
+pub(super) enum Restarted {
+    Up,
+    /// It did not come up; a new one is there.
+    Refused {
+        errno: i32,
+        log: String,
+    },
+    /// Nobody knows what is there.
+    Gone {
+        why: String,
+    },
 }
 
 /// An operation a file system does not have.

@@ -1,5 +1,6 @@
 //! The same file for several threads, and operations that can be stopped half way.
 
+use super::power::Open;
 use super::{DirectoryTarget, make_stale, trouble};
 use ffi::{Aligned, Guarded, PausableBuffer, Pausing, Queue, Supervisor, WriteOrder};
 use oracle::fill::fill_written;
@@ -17,7 +18,7 @@ impl DirectoryTarget {
     fn open_again(&self) -> ffi::Result<DirectoryTarget> {
         let direct = self.direct.as_ref().map(|_| self.file.reopen(true)).transpose()?;
         Ok(DirectoryTarget {
-            file: self.file.reopen(false)?,
+            file: Open::new(self.file.reopen(false)?),
             direct,
             map: self.map.clone(),
             guarded: Guarded::new(self.guarded.capacity())?,
@@ -29,6 +30,8 @@ impl DirectoryTarget {
             file_system: self.file_system.clone(),
             page: self.page,
             preallocated: false,
+            // One of them all is enough to crash.
+            power: None,
         })
     }
 

@@ -2,7 +2,9 @@
 //! down to the operations that matter when the two disagree.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use oracle::{Divergence, FlatFile, Flavour, Geometry, Op, OpId, OpKind, Outcome, Ownership, Shape, Sharing, Target};
+use oracle::{
+    Divergence, FlatFile, Flavour, Geometry, Loss, Op, OpId, OpKind, Outcome, Ownership, Shape, Sharing, Target,
+};
 use targets::directory::DirectoryTarget;
 
 pub(crate) const LIMIT: u64 = 256 * 1024;
@@ -126,17 +128,27 @@ pub(crate) fn run(
     program: &[(OpId, Op)],
 ) -> Result<u64, Divergence> {
     let geometry = geometry(lanes);
+    let unit = target.crash_unit().filter(|_| program.iter().any(|(_, op)| op.kind == OpKind::Crash));
+    let geometry = Geometry { block: unit.map_or(geometry.block, |bytes| bytes as u32), ..geometry };
     let mut file = FlatFile::new(&geometry, lanes, target.page_size());
     if known == Known::Permitted {
         file.permit_known(target.file_system());
     }
     let mut buf = Vec::new();
     target.start(&geometry).expect("the target starts");
+    if unit.is_some() {
+        file.expect_crashes();
+        let fsync = target.execute(OpId { lane: 0, index: u32::MAX }, &Op::plain(OpKind::Fsync), &mut buf);
+        assert_eq!(fsync, Ok(Outcome::Done), "the file is on the device when the program begins");
+    }
     let mut executed = 0;
     for (id, op) in program {
         let outcome = target.execute(*id, op, &mut buf).expect("the target runs");
         file.apply(*id, op, outcome, &buf)?;
         executed += u64::from(!matches!(outcome, Outcome::Unsupported(_)));
+        if (op.kind, outcome) == (OpKind::Crash, Outcome::Done) {
+            come_up(target, &mut file, *id)?;
+        }
     }
     let id = OpId { lane: 0, index: u32::MAX };
     let mut ask =
@@ -151,6 +163,18 @@ pub(crate) fn run(
     }
     target.check().expect("the target checks")?;
     Ok(executed)
+}
+
+/// Judges what the crash `id` has left.
+fn come_up(target: &mut DirectoryTarget, file: &mut FlatFile, id: OpId) -> Result<(), Divergence> {
+    if Loss::of(id) == Loss::Nothing {
+        file.all_durable();
+    }
+    let mut buf = Vec::new();
+    match target.execute(id, &Op::range(OpKind::Read, 0, LIMIT), &mut buf) {
+        Ok(Outcome::Bytes(count)) => file.recovered(id, &buf[..count as usize]),
+        other => panic!("reading after a crash answered {other:?}"),
+    }
 }
 
 /// Leaves out operations one by one while the program still diverges with the same class.

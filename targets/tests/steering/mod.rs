@@ -200,7 +200,7 @@ macro_rules! stops_on {
         $(#[test]
         #[ignore = "needs root"]
         fn $test() {
-            on($mkfs, Medium::Loop, stops);
+            on($mkfs, Medium::Loop, |mount| stops(mount));
         })*
     };
 }
