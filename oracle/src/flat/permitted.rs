@@ -197,14 +197,14 @@ pub(super) fn is_permitted(file: &FlatFile, lane: u8, op: &Op, outcome: Outcome)
 /// Lets the rows that hold for `op` do what they do to the file.
 pub(super) fn take_effect(file: &mut FlatFile, op: &Op, outcome: Outcome) {
     for row in PERMITTED {
-        if row.holds_on(file.known_on.as_deref()) && row.ops.contains(&op.kind) {
+        if row.ops.contains(&op.kind) && row.holds_on(file.known_on.as_deref()) {
             (row.effect)(file, op, outcome);
         }
     }
 }
 
 fn rows(file_system: Option<&str>, kind: OpKind) -> impl Iterator<Item = &'static Permitted> {
-    PERMITTED.iter().filter(move |row| row.holds_on(file_system) && row.ops.contains(&kind))
+    PERMITTED.iter().filter(move |row| row.ops.contains(&kind) && row.holds_on(file_system))
 }
 
 impl Permitted {
